@@ -11,13 +11,8 @@ from fingerpost.flows.run.publishing import make_live
 from fingerpost.flows.run.request import RunRequest
 from fingerpost.flows.run.runtime import named, part, running
 from fingerpost.tasks.ann.stages.certificate import fit_vector_codes
-from fingerpost.tasks.ann.stages.index import (
-    assemble_index,
-    compute_finger_tables,
-    evaluate_index,
-    find_neighbors,
-    fit_finger,
-)
+from fingerpost.tasks.ann.stages.finger import compute_finger_tables, fit_finger
+from fingerpost.tasks.ann.stages.index import assemble_index, evaluate_index, find_neighbors
 
 
 @flow(name="build_ann_index", flow_run_name=named, persist_result=False, on_crashed=[alert_when_crashed])
@@ -32,12 +27,12 @@ def build_ann_index(request: RunRequest = RunRequest()) -> None:
         graph = refs["graph"]
         refs["codes"] = fit_vector_codes(vectors, metric=metric, params=ann.codes, seed=ann.hnsw.seed)
         if finger_wanted(run):
-            refs["finger_basis"] = basis = fit_finger(vectors, graph, params=ann.finger)
-            refs["finger_tables"] = compute_finger_tables(
-                vectors, graph, basis, rows_per_shard=ann.finger_rows_per_shard
+            refs["finger_codes"] = fitted = fit_finger(vectors, graph, metric=metric, params=ann.finger)
+            refs["finger_blocks"] = compute_finger_tables(
+                vectors, graph, fitted, metric=metric, rows_per_shard=ann.finger_rows_per_shard
             )
         certify_and_pack(run)
-        finger = [refs[role] for role in ("finger_basis", "finger_tables") if role in refs]
+        finger = [refs[role] for role in ("finger_codes", "finger_blocks") if role in refs]
         refs["evaluation"] = evaluate_index(vectors, graph, *finger, metric=metric, params=ann.evaluation)
         if ann.parts.neighbors or "projection" in refs:
             refs["neighbors"] = find_neighbors(vectors, refs["packed"], params=ann.neighbors)

@@ -12,12 +12,19 @@ _FIGURES = Table(
 )
 
 GRAPH = Contract("ann.graph", 1, (tensor_table("graph"),), "the HNSW graph: adjacency by level and entry points")
+GRAPH_SHARDS = Contract(
+    "ann.graph_shards",
+    1,
+    (tensor_table("graph"),),
+    "the HNSW graphs of ranges of the rows, one file for each, of which one graph is made",
+)
 CHANGES = Contract(
     "ann.changes",
     1,
     (Table("rows", (f.Field("before", f.pa.int64(), "the row of the earlier index, -1 for none"),)),),
     "the rows of an index that an earlier one had with the same id and vector",
 )
+#: Of indexes of an earlier version, which are opened as they are.
 FINGER_BASIS = Contract(
     "ann.finger_basis",
     1,
@@ -29,6 +36,19 @@ FINGER_TABLES = Contract(
     1,
     (tensor_table("tables"),),
     "the tables from which FINGER estimates distances, by node and edge, one file per range of nodes",
+)
+FINGER_CODES = Contract(
+    "ann.finger_codes",
+    1,
+    (tensor_table("codes"), dense_table("projections")),
+    "the directions, bits and margins of FINGER's estimates, the codes of the nodes that searches begin from, and the"
+    " projection of every vector onto the directions",
+)
+FINGER_BLOCKS = Contract(
+    "ann.finger_blocks",
+    1,
+    (tensor_table("blocks"),),
+    "the coded neighbours of every node, from which FINGER estimates distances, one file per range of nodes",
 )
 NEIGHBORS = Contract(
     "ann.neighbors",
@@ -127,9 +147,12 @@ INDEX = Contract(
 
 CONTRACTS = (
     GRAPH,
+    GRAPH_SHARDS,
     CHANGES,
     FINGER_BASIS,
     FINGER_TABLES,
+    FINGER_CODES,
+    FINGER_BLOCKS,
     NEIGHBORS,
     EVALUATION,
     CODES,

@@ -191,15 +191,15 @@ def build_index(
     """
     from fingerpost.schemas.inputs.sources import FileSource
     from fingerpost.tasks.ann.codes import CodeParams
+    from fingerpost.tasks.ann.edge_codes import EdgeCodeParams
     from fingerpost.tasks.ann.evaluation import EvaluationParams
-    from fingerpost.tasks.ann.finger_basis import FingerParams
     from fingerpost.tasks.ann.fusion import AnswerParams
     from fingerpost.tasks.ann.hnsw import HnswParams
     from fingerpost.tasks.ann.neighbors import NeighborParams
     from fingerpost.tasks.ann.retrieval import RetrievalParams
     from fingerpost.tasks.ann.search_plan import SearchPlan
     from fingerpost.tasks.ann.search_tuning import CertificateParams
-    from fingerpost.tasks.ann.stages import certificate, search
+    from fingerpost.tasks.ann.stages import certificate, finger, search
     from fingerpost.tasks.ann.stages import index as ann
     from fingerpost.tasks.ann.tuning import TuningParams
     from fingerpost.tasks.corpus.analyzer import AnalyzerParams
@@ -235,9 +235,11 @@ def build_index(
     )
     made["vectors"] = vectors = features.embed_documents.execute(env, made["features"], made["projection"])
     made["graph"] = graph = ann.build_graph.execute(env, vectors, params=hnsw)
-    made["finger_basis"] = basis = ann.fit_finger.execute(env, vectors, graph, params=FingerParams(sample=500, rank=4))
-    made["finger_tables"] = tables = ann.compute_finger_tables.execute(
-        env, vectors, graph, basis, rows_per_shard=rows_per_shard
+    made["finger_codes"] = coded = finger.fit_finger.execute(
+        env, vectors, graph, metric=metric, params=EdgeCodeParams(sample=500, rank=4)
+    )
+    made["finger_blocks"] = blocks = finger.compute_finger_tables.execute(
+        env, vectors, graph, coded, metric=metric, rows_per_shard=rows_per_shard
     )
     made["codes"] = certificate.fit_vector_codes.execute(env, vectors, metric=metric, params=CodeParams(), seed=0)
     certified = CertificateParams(queries=40, repeats=1, plan=SearchPlan("fast", "bits4"))
@@ -255,7 +257,7 @@ def build_index(
         env, vectors, made["packed"], params=NeighborParams(k=3, ef=10, rows_per_shard=rows_per_shard)
     )
     made["evaluation"] = ann.evaluate_index.execute(
-        env, vectors, graph, basis, tables, metric=metric, params=EvaluationParams(queries=40, ef=(20,), repeats=1)
+        env, vectors, graph, coded, blocks, metric=metric, params=EvaluationParams(queries=40, ef=(20,), repeats=1)
     )
     made["tuning"] = search.tune_search.execute(
         env, *made.values(), params=TuningParams(AnswerParams(**answers), choose=choose), **parts()

@@ -131,6 +131,9 @@ class Domain:
     made_of: tuple[str, ...] = ()
     products: tuple[Product, ...] = ()
     inputs: tuple[InputFile, ...] = ()
+    #: Stages that read a further file, which is no table of rows, such as an index -> the dotted setting that names it, and
+    #: others that a collection remembers together with it.
+    files_of: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     #: ``(settings) -> str``: why a nightly leaves the domain out; empty where it runs.
     skipped: str = ""
     #: ``(settings, flow) -> list[FileUse]``: the user's files that a flow reads for this domain.

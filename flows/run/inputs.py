@@ -28,7 +28,9 @@ _DOCUMENTS = "input.source"
 def inputs_named(origins: Mapping[str, str]) -> frozenset[str]:
     """The settings of input files that the user named; what a packaged profile has there is for the sample alone."""
     packaged = {f"profile {name}" for name in profile_names()} | {REMEMBERED}
-    return frozenset(file.setting for _, file in domains.inputs() if _named(file.setting, origins, packaged))
+    settings = [file.setting for _, file in domains.inputs()]
+    settings += [keys[0] for domain in domains.DOMAINS for keys in domain.files_of.values()]
+    return frozenset(setting for setting in settings if _named(setting, origins, packaged))
 
 
 def _named(key: str, origins: Mapping[str, str], apart: Collection[str]) -> bool:
@@ -120,6 +122,12 @@ def _values_read(settings: Any, flow: str, named_inputs: Collection[str]) -> dic
                 found[file.setting] = _values_of(file, uses.get(domain, []), settings, flat, default)
             elif file.setting in named_inputs and not flat[file.setting]:
                 found[file.setting] = {}
+        for setting, *beside in domain.files_of.values():
+            if domain in read and flat[setting]:
+                found[setting] = {setting: _absolute(flat[setting], ())}
+                found[setting] |= {key: flat[key] for key in beside if flat[key] != default[key]}
+            elif setting in named_inputs and not flat[setting]:
+                found[setting] = {}
     return found
 
 

@@ -102,8 +102,11 @@ def source_path(record: Mapping[str, Any], stage: Mapping[str, Any]) -> str:
     """
     if not record.get("settings"):
         return ""
-    domain, file = _input_of(stage)
     settings = settings_read(record["settings"])
+    further = {name: keys[0] for domain in domains.DOMAINS for name, keys in domain.files_of.items()}
+    if setting := further.get(stage.get("stage", "")):
+        return str(value_at(settings, setting.split(".")))
+    domain, file = _input_of(stage)
     uses = named(domain.files)(settings, record["flow"]) if domain.files else []
     if stage.get("stage") and stage["stage"] == file.merge_stage:
         # What is merged was imported by day; from outside come only the files beside it.

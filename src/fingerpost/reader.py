@@ -26,7 +26,7 @@ from fingerpost.schemas.packed_index import PACKED
 from fingerpost.schemas.publish import Pointer, published_collection
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.releases import read_members
-from fingerpost.schemas.store import Store, find_store
+from fingerpost.schemas.store import Artifact, Store, find_store
 from fingerpost.tasks.ann.keep import KeepLike
 from fingerpost.tasks.ann.packed import PackedIndex
 from fingerpost.tasks.ann.search import Metric, VectorError, check_metric, checked_vectors
@@ -86,9 +86,12 @@ class PublishedIndex:
         table = packed.mapped if self.mapped else packed.read
         self.index = packed_index(table("packed"), packed.ref)
         self.documents = table("documents")
-        self.certificate: dict[str, Any] = (
-            dict(store.manifest(self._members["certificate"]).quality) if "certificate" in self._members else {}
-        )
+        self.certificate: dict[str, Any] = self._certified(store, packed)
+
+    def _certified(self, store: Store, packed: Artifact) -> dict[str, Any]:
+        """What is certified of the packed index; nothing where the certificate is for another way to search."""
+        found = dict(store.manifest(self._members["certificate"]).quality) if "certificate" in self._members else {}
+        return found if found.get("plan") == packed.manifest.quality.get("plan") else {}
 
     @property
     def size(self) -> int:
@@ -127,14 +130,12 @@ class PublishedIndex:
 
     def rows_of(self, ids: Sequence[str]) -> NDArray[np.int64]:
         """The rows of documents with these ids, int64; FingerpostError for an unknown one."""
-        wanted, found = {key: place for place, key in enumerate(ids)}, np.full(len(ids), -1, dtype=np.int64)
-        for row, key in enumerate(self.documents["id"].to_pylist()):
-            if key in wanted:
-                found[wanted[key]] = row
-        if (found < 0).any():
-            missing = ids[int(np.flatnonzero(found < 0)[0])]
+        wanted = set(ids)
+        found = {key: row for row, key in enumerate(self.documents["id"].to_pylist()) if key in wanted}
+        missing = next((key for key in ids if key not in found), None)
+        if missing is not None:
             raise FingerpostError(f"id: expected one of the {self.size} documents of {self.ref}, got {missing!r}")
-        return found
+        return np.array([found[key] for key in ids], dtype=np.int64)
 
 
 def packed_index(table: pa.Table, packed: Ref) -> PackedIndex:

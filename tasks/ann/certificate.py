@@ -124,7 +124,7 @@ def certify(
     the index is small, a width of all its vectors is added: such a search compares every vector.
     """
     curve: list[CertifiedWidth] = []
-    for width in search_widths(params.k, params.widest):
+    for width in dict.fromkeys(min(width, len(vectors)) for width in search_widths(params.k, params.widest)):
         curve.append(_point(index, width, asked, vectors, metric, params))
         if width >= len(vectors) or (curve[-1].low >= params.target_recall and curve[-1].recall >= _ENOUGH):
             break

@@ -19,6 +19,8 @@ PROBE_ROWS = 8192
 #: Power by which the seconds of a search grow with the rows beyond its logarithm, as these leave the caches: measured on
 #: photographs' descriptors from 8,192 rows to a million.
 _CACHES = 0.16
+#: Seconds of a round of merging graphs in pairs, as a fraction of those of a build of all rows: measured with 8 graphs.
+_MERGED = 0.4
 #: Memory of a process that runs a flow, and of one that computes shards, in bytes.
 _FLOW, _WORKER = 350e6, 230e6
 #: Seconds until the processes of an executor have started.
@@ -52,8 +54,9 @@ class Probe:
 class IndexWork:
     """What is to be built.
 
-    whole: whether all values are whole numbers of 8 bits. threads, workers: of kernels, and for shards. asked, evaluated:
-    queries of the certificate and of the evaluation; neighbors: neighbours listed for each document, 0 for none.
+    whole: whether all values are whole numbers of 8 bits. threads: of kernels. workers: processes for shards, 0 where they run
+    in that of the flow. asked, evaluated: queries of the certificate and of the evaluation. neighbors: neighbours listed for
+    each document, 0 for none. shards: graphs that are built apart and merged, 1 for a single build.
     """
 
     rows: int
@@ -65,6 +68,7 @@ class IndexWork:
     asked: int
     evaluated: int
     neighbors: int
+    shards: int = 1
 
 
 def probe(vectors: NDArray[np.float32], params: HnswParams, *, clock: Callable[[], float]) -> Probe:
@@ -98,11 +102,9 @@ def index_costs(work: IndexWork, timed: Probe) -> Mapping[str, Cost]:
     def exact(queries: int) -> float:
         return numbers * queries * _EXACT
 
-    costs = {
-        # Checkpoints are written from a copy of the lists.
-        "build_graph": Cost(
-            read + build / work.threads**0.93, held + build_memory(n, d, work.params).total + 2 * graph, graph
-        ),
+    # Checkpoints are written from a copy of the lists.
+    single = Cost(read + build / work.threads**0.93, held + build_memory(n, d, work.params).total + 2 * graph, graph)
+    costs = (_sharded(work, timed, single) if work.shards > 1 else {"build_graph": single}) | {
         "fit_vector_codes": Cost(0.5 + read / 3, held + 0.1 * vectors),
         "measure_searches": Cost(4 * read + exact(work.asked // 4) + _PACKED * numbers, opened),
         "certify_search": Cost(read + exact(work.asked) + _PACKED * numbers, opened),
@@ -112,21 +114,43 @@ def index_costs(work: IndexWork, timed: Probe) -> Mapping[str, Cost]:
     }
     if work.neighbors:
         # A search by codes takes about two fifths of an insertion.
-        seconds = _START + 0.4 * build / max(work.workers, 1)
+        seconds = _started(work.workers) + 0.4 * build / max(work.workers, 1)
         costs["find_neighbors"] = Cost(seconds, max(_FLOW, _WORKER + packed), n * work.neighbors * 8.4)
     return costs
 
 
-def vector_costs(rows: int, dim: int, *, stored_row: float) -> Mapping[str, Cost]:
-    """The cost of importing documents with vectors; stored_row: bytes of a document as it is stored."""
+def _sharded(work: IndexWork, timed: Probe, single: Cost) -> dict[str, Cost]:
+    """The cost of graphs of shards, as many at a time as there are workers, and of merging them."""
+    rows = -(-work.rows // work.shards)
+    share, together = rows / work.rows, -(-work.shards // max(work.workers, 1))
+    memory = build_memory(rows, work.dim, work.params).total + share * (single.stored * 2 + 4.0 * work.rows * work.dim)
+    built = _started(work.workers) + together * (build_seconds(rows, timed) + share * work.rows * work.dim * _READ)
+    rounds = (work.shards - 1).bit_length()
+    merged = work.rows * work.dim * _READ + rounds * _MERGED * build_seconds(work.rows, timed) / work.threads**0.93
+    return {
+        "build_graph_shards": Cost(built, max(_FLOW, _WORKER + memory), single.stored),
+        "merge_graph_shards": Cost(merged, single.peak, single.stored),
+    }
+
+
+def vector_costs(rows: int, dim: int, *, stored_row: float, workers: int = 1) -> Mapping[str, Cost]:
+    """The cost of importing documents with vectors.
+
+    stored_row: bytes of a document as it is stored. workers: as of `IndexWork`.
+    """
     numbers = float(rows) * dim
     vectors = numbers * _FLOAT
     return {
         "import_documents": Cost(
             rows * 1e-6 + numbers * 6e-8, _FLOW + 1.25 * vectors + 130.0 * rows, rows * stored_row
         ),
-        "take_vectors": Cost(_START + numbers * 8e-8, _FLOW + 0.1 * vectors, vectors * 1.01),
+        "take_vectors": Cost(_started(workers) + numbers * 8e-8, _FLOW + 0.1 * vectors, vectors * 1.01),
     }
+
+
+def _started(workers: int) -> float:
+    """Seconds until shards are computed."""
+    return _START if workers else 0.0
 
 
 def _work(rows: int) -> float:

@@ -71,7 +71,8 @@ def edge_blocks(vectors: np.ndarray, graph: Graph, metric: Metric, coder: EdgeCo
         begin=0,
         threads=threads,
     )
-    return assembled([whole], projected, graph, metric=metric, coder=coder)
+    entries = entry_lines(projected, graph, metric=metric, coder=coder)
+    return assembled([whole], entries, graph, metric=metric, coder=coder)
 
 
 def block_stride(graph: Graph, metric: Metric, coder: EdgeCoder) -> int:
@@ -94,7 +95,11 @@ class Projected(NamedTuple):
 
 def project(rows: np.ndarray, coder: EdgeCoder, *, threads: int = 1) -> Projected:
     """What the blocks are made of, for all nodes; each row independently of the others."""
-    projections = kernel.project(rows, coder.directions, threads=threads)
+    return with_projections(rows, kernel.project(rows, coder.directions, threads=threads), threads=threads)
+
+
+def with_projections(rows: np.ndarray, projections: np.ndarray, *, threads: int = 1) -> Projected:
+    """What the blocks are made of, from rows (n, dim) as compared and their projections (n, rank), for all nodes."""
     return Projected(rows, projections, kernel.squared_norms(rows, threads=threads))
 
 
@@ -138,26 +143,36 @@ def range_lines(
 
 def assembled(
     parts: Sequence[NDArray[np.uint8]],
-    projected: Projected,
+    entries: NDArray[np.uint8],
     graph: Graph,
     *,
     metric: Metric,
     coder: EdgeCoder,
 ) -> EdgeBlocks:
-    """The blocks of a graph from the lines of consecutive ranges, in order; ValueError if they are not all its nodes."""
+    """The blocks of a graph from the lines of consecutive ranges, in order; ValueError if they are not all its nodes.
+
+    entries: of :func:`entry_lines`.
+    """
     counts = kernel.block_lines(graph.degrees, rank=coder.rank, bits=coder.bits, metric=metric)
     stride = block_stride(graph, metric, coder)
     total, found = stride * graph.size if stride else int(counts.sum()), sum(len(part) for part in parts)
     if found != total or (total > MOST_LINES and not stride):
         raise ValueError(f"lines: expected {total}, at most {MOST_LINES}, got {found}; pass all ranges, or shard")
-    lines = parts[0]
-    if len(parts) > 1:
-        lines = kernel.aligned(total)
-        np.concatenate(parts, out=lines)
+    lines = parts[0] if len(parts) == 1 else _aligned(parts, total)
     first = np.zeros(0, dtype=np.uint32) if stride else np.concatenate([[0], np.cumsum(counts)]).astype(np.uint32)
+    return EdgeBlocks(coder, stride, lines, first, entries)
+
+
+def _aligned(parts: Sequence[NDArray[np.uint8]], total: int) -> NDArray[np.uint8]:
+    lines = kernel.aligned(total)
+    np.concatenate(parts, out=lines)
+    return lines
+
+
+def entry_lines(projected: Projected, graph: Graph, *, metric: Metric, coder: EdgeCoder) -> NDArray[np.uint8]:
+    """The block (e, 64) uint8 of the nodes that searches begin from; projected: of *all* nodes."""
     ids = entry_nodes(graph)
-    block = kernel.entry_block(*projected, ids, bits=coder.bits, metric=metric, margins=coder.margins)
-    return EdgeBlocks(coder, stride, lines, first, block)
+    return kernel.entry_block(*projected, ids, bits=coder.bits, metric=metric, margins=coder.margins)
 
 
 def entry_nodes(graph: Graph) -> NDArray[np.uint32]:

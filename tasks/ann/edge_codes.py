@@ -95,6 +95,11 @@ class EdgeCoder:
         return int(self.directions.shape[0])
 
     @property
+    def chosen(self) -> CodingCost:
+        """The choice in use among those tried."""
+        return next(cost for cost in self.tried if (cost.rank, cost.bits) == (self.rank, self.bits))
+
+    @property
     def margins(self) -> tuple[float, float]:
         return self.left_margin, self.noise_margin
 

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fingerpost.ext import hnsw as kernel
 from fingerpost.tasks.ann.graph import Graph, GraphError, UpperLevel
-from fingerpost.tasks.ann.hnsw import HnswParams
+from fingerpost.tasks.ann.hnsw import BuildCounters, HnswParams
 from fingerpost.tasks.ann.search import checked_vectors, no_direction
 
 #: Width of the search of a node in the other graph.
@@ -28,8 +28,8 @@ def merge_graphs(
     ef: int = MERGE_EF,
     threads: int = 1,
     after_round: Callable[[int], None] = lambda left: None,
-) -> Graph:
-    """The graph of vectors (n, d) from graphs of consecutive rows, the same for any number of threads.
+) -> tuple[Graph, BuildCounters]:
+    """The graph of vectors (n, d) from graphs of consecutive rows, the same for any number of threads, and its work.
 
     ef: width of the searches; a wider one finds more, at its price. after_round: called with the number of graphs that
     are left after each round. params: as the graphs were built. Raises GraphError where the graphs do not add up to the
@@ -52,7 +52,7 @@ def merge_graphs(
         bounds = builder.merge_pairs(bounds, ef, threads)
         after_round(len(bounds) - 1)
     builder.connect()
-    return _graph(builder, levels)
+    return _graph(builder, levels), BuildCounters(*builder.counters)
 
 
 def _levels(graph: Graph) -> NDArray[np.uint8]:

@@ -4,10 +4,11 @@ A shard is a range of consecutive rows. The level of a node is drawn from its ro
 has the levels that a single one would have.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from fingerpost.ext import hnsw as kernel
 from fingerpost.tasks.ann.graph import MAX_NODES, Graph
@@ -39,11 +40,28 @@ def shard_bounds(rows: int, shards: int) -> list[tuple[int, int]]:
     return [(start, min(start + size, rows)) for start in range(0, rows, size)]
 
 
-def shard_builder(vectors: ArrayLike, params: HnswParams, *, start: int, threads: int = 1) -> HnswBuilder:
-    """The builder of the graph of vectors (m, d) that are the rows ``start`` and on of all rows."""
+def merging_rounds(graphs: int) -> int:
+    """The rounds after which one of so many graphs is left, that are merged in pairs."""
+    return (graphs - 1).bit_length()
+
+
+def shard_builder(
+    vectors: ArrayLike,
+    params: HnswParams,
+    *,
+    start: int,
+    threads: int = 1,
+    state: Mapping[str, NDArray[np.generic]] | None = None,
+) -> HnswBuilder:
+    """The builder of the graph of vectors (m, d) that are the rows ``start`` and on of all rows.
+
+    state: of a builder of the same shard, which is resumed; GraphError if it does not fit.
+    """
     stop = start + len(np.asarray(vectors))
     levels = kernel.node_levels(stop, params.max_neighbors, params.seed)[start:].copy()
-    return HnswBuilder(vectors, params, threads=threads, levels=levels)
+    if state is None:
+        return HnswBuilder(vectors, params, threads=threads, levels=levels)
+    return HnswBuilder.restore(vectors, params, state, threads=threads, levels=levels)
 
 
 def build_shard(vectors: ArrayLike, params: HnswParams, *, start: int, threads: int = 1) -> Graph:

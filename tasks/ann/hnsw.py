@@ -129,12 +129,13 @@ class HnswBuilder:
         state: Mapping[str, NDArray[np.generic]],
         *,
         threads: int = 1,
+        levels: NDArray[np.uint8] | None = None,
     ) -> "HnswBuilder":
         """A builder that resumes from a state and produces the identical graph.
 
-        Raises GraphError if the state does not fit the vectors and parameters.
+        levels: as the builder had been given them. Raises GraphError if the state does not fit the vectors and parameters.
         """
-        builder = cls(vectors, params, threads=threads)
+        builder = cls(vectors, params, threads=threads, levels=levels)
         if len(state.get("progress", ())) != 3:
             raise GraphError(f"state: expected three numbers of progress, got the names {sorted(state)}; start again")
         inserted, distances, expansions = (int(value) for value in state["progress"])
@@ -144,9 +145,9 @@ class HnswBuilder:
                 f"state: expected complete batches of {kernel.BATCH} rows, got {inserted} of {builder.size}; start"
                 " again"
             )
-        levels = builder._levels[:inserted]
-        for level in range(int(levels.max(initial=0)) + 1 if inserted else 0):
-            nodes = np.flatnonzero(levels >= level).astype(np.uint32)
+        tops = builder._levels[:inserted]
+        for level in range(int(tops.max(initial=0)) + 1 if inserted else 0):
+            nodes = np.flatnonzero(tops >= level).astype(np.uint32)
             indptr, indices = state.get(f"indptr_{level}"), state.get(f"indices_{level}")
             cap = params.max_neighbors * (2 if level == 0 else 1)
             if indptr is None or indices is None or len(indptr) != len(nodes) + 1:
@@ -155,7 +156,7 @@ class HnswBuilder:
             degrees = np.diff(pointers)
             if pointers[0] != 0 or pointers[-1] != len(ids) or degrees.min() < 0 or degrees.max() > cap:
                 raise GraphError(f"state: expected lists of at most {cap} nodes on level {level}; start again")
-            if len(ids) and (int(ids.max()) >= inserted or not (levels[ids] >= level).all()):
+            if len(ids) and (int(ids.max()) >= inserted or not (tops[ids] >= level).all()):
                 raise GraphError(f"state: expected nodes of level {level} in its lists, got others; start again")
             builder._builder.restore_level(level, nodes, pointers, ids)
         builder._builder.restore_end(inserted, distances, expansions)

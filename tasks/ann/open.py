@@ -31,8 +31,11 @@ from fingerpost.schemas.store import Artifact, Store, find_store, parameters_of
 from fingerpost.tasks.ann.answers import DENSE_MEASURES, Answer, Answers, Radius, radius_of, within_of
 from fingerpost.tasks.ann.batches import Filters, batch_keep, batch_vectors, conditions
 from fingerpost.tasks.ann.certificate import Certificate, CertifiedWidth, UnreachedRecallError
+from fingerpost.tasks.ann.deferred_search import DeferredIndex
 from fingerpost.tasks.ann.dense_side import DenseSide, NeighborTable
 from fingerpost.tasks.ann.duplicates import SAME_TERMS, SAME_VECTORS, Distinct, term_likeness, vector_likeness
+from fingerpost.tasks.ann.edge_blocks import assembled
+from fingerpost.tasks.ann.edge_codes import EdgeCoder
 from fingerpost.tasks.ann.engine import Engine, Question
 from fingerpost.tasks.ann.filtered import NOTHING, Nearest, nearest_kept
 from fingerpost.tasks.ann.filtered_index import FilteredIndex
@@ -81,9 +84,9 @@ def kernel_metric(metric: str) -> Any:
     return "ip" if metric == "cosine" else metric
 
 
-def read_graph(artifact: Artifact) -> Graph:
-    """The graph of an artifact, its structure checked."""
-    arrays = tensors_from_arrow(artifact.read("graph"))
+def read_graph(artifact: Artifact, *, shard: int | None = None) -> Graph:
+    """The graph of an artifact, or that of one of its shards, its structure checked."""
+    arrays = tensors_from_arrow(artifact.read("graph", shard=shard))
     levels = sorted({name[:8] for name in arrays if name.startswith("upper_")})
     upper = tuple(
         UpperLevel(*(arrays[f"{level}_{part}"] for part in ("nodes", "indptr", "indices"))) for level in levels
@@ -99,7 +102,7 @@ def read_basis(artifact: Artifact) -> FingerBasis:
 def open_finger(
     store: Store, vectors: np.ndarray, graph: Graph, finger_basis: Ref, finger_tables: Ref, metric: str
 ) -> FingerIndex:
-    """FINGER search over vectors, their graph and its committed tables."""
+    """FINGER search over vectors, their graph and its committed tables, of an index of an earlier version."""
     basis = read_basis(store.open(finger_basis, contracts.FINGER_BASIS))
     tables = store.open(finger_tables, contracts.FINGER_TABLES)
     parts = [
@@ -107,6 +110,24 @@ def open_finger(
         for entry in tables.entries("tables")
     ]
     return FingerIndex(vectors, graph, join_ranges(parts), kernel_metric(metric))
+
+
+def read_coder(artifact: Artifact) -> tuple[EdgeCoder, np.ndarray]:
+    """How FINGER's estimates are coded, of an artifact, and the lines (e, 64) of the nodes that searches begin from."""
+    arrays = tensors_from_arrow(artifact.read("codes"))
+    return EdgeCoder.from_arrays(arrays), arrays["entries"]
+
+
+def open_deferred(
+    store: Store, vectors: np.ndarray, graph: Graph, finger_codes: Ref, finger_blocks: Ref, metric: str
+) -> DeferredIndex:
+    """FINGER search with deferred distances over vectors, their graph and its committed blocks."""
+    coder, entries = read_coder(store.open(finger_codes, contracts.FINGER_CODES))
+    blocks, compared = store.open(finger_blocks, contracts.FINGER_BLOCKS), kernel_metric(metric)
+    parts = [
+        tensors_from_arrow(blocks.read("blocks", shard=entry.shard))["lines"] for entry in blocks.entries("blocks")
+    ]
+    return DeferredIndex(vectors, graph, assembled(parts, entries, graph, metric=compared, coder=coder), compared)
 
 
 def read_certificate(artifact: Artifact) -> Certificate:
@@ -160,8 +181,13 @@ class EngineParts:
             return packed_index(self._packed("packed"), self.members["packed"])
         graph = read_graph(self._open("graph", contracts.GRAPH))
         if self.method == "finger":
-            basis, tables = self.members["finger_basis"], self.members["finger_tables"]
-            return open_finger(self.store, self.vectors, graph, basis, tables, self.metric)
+            made = {role: ref for role, ref in self.members.items() if role.startswith("finger_")}
+            if "finger_blocks" in made:
+                codes, blocks = made["finger_codes"], made["finger_blocks"]
+                return open_deferred(self.store, self.vectors, graph, codes, blocks, self.metric)
+            return open_finger(
+                self.store, self.vectors, graph, made["finger_basis"], made["finger_tables"], self.metric
+            )
         return HnswIndex(self.vectors, graph, kernel_metric(self.metric))
 
     @property
@@ -279,28 +305,31 @@ def read_answer_params(artifact: Artifact) -> AnswerParams:
 class LiveIndex(EngineParts):
     """An index release whose parts are loaded when queries need them.
 
-    method: "packed", "finger", "hnsw", or "auto": the packed index; in releases that have none FINGER if it was measured to
-    be faster on this index. FingerpostError for another method, and for one that the release has not. mapped: as for
+    method: "packed", "finger", "hnsw", or "auto": the one that the release's certificate is for; in releases that have none,
+    FINGER if it was measured to be faster on this index. FingerpostError for another method, and for one that the release has not. mapped: as for
     `EngineParts`; without, all files are read into memory and verified.
     """
 
     def __init__(self, store: Store, ref: Ref, *, method: str = "auto", mapped: bool = True) -> None:
         release, members = store.open(ref, contracts.INDEX), read_members(store, ref)
-        chosen = _chosen_method(release, members, method)
+        chosen = _chosen_method(store, release, members, method)
         super().__init__(store, members, release.figure("metric", str), method=chosen, mapped=mapped)
         self.ref, self.name, self.manifest = ref, f"index {ref}", release.manifest
 
     @cached_property
     def certificate(self) -> Certificate | None:
-        """What the packed index delivers; None for a release of a version before."""
-        return read_certificate(self._open("certificate", contracts.CERTIFICATE)) if self.method == "packed" else None
+        """What the search delivers; None for one that was not certified, and for a release of a version before."""
+        if "certificate" not in self.members:
+            return None
+        found = read_certificate(self._open("certificate", contracts.CERTIFICATE))
+        return found if self.method == _method_of(found) else None
 
     def width_for(self, recall: float) -> int:
         """The narrowest search whose certified recall is at least ``recall``; FingerpostError where there is none."""
         if self.certificate is None:
             raise FingerpostError(
-                f"target recall: expected an index with a certificate, got {self.ref}, which was published without one;"
-                " publish it again, or give a width with --ef"
+                f"target recall: expected a search with a certificate, got {self.method} of {self.ref}, which has none; leave"
+                " --method out or publish the index again, or give a width with --ef"
             )
         try:
             return self.certificate.ef_for(recall)
@@ -449,7 +478,9 @@ class LiveIndex(EngineParts):
             )
         except ValueError as problem:
             raise FingerpostError(f"{self.ref}: {problem}") from problem
-        if within is None:
+        if within is None and chosen is None:
+            found = self.index.search(rows, max(k, 1), ef=self._width(ef), threads=threads)
+        elif within is None:
             found = self.filtered.search(rows, max(k, 1), ef=self._width(ef), threads=threads, keep=chosen)
         else:
             radius = radius_of(float(within), self.metric)
@@ -477,8 +508,11 @@ class LiveIndex(EngineParts):
 
     @cached_property
     def filtered(self) -> FilteredIndex | PackedIndex:
-        """The search with a filter for each query: of the packed index where the release has one."""
-        return open_packed(self.store, self.members["packed"]) if "packed" in self.members else self.exact_filtered
+        """The search with a filter for each query: that of the packed index where it is what is searched.
+
+        FINGER's has none: then the one by exact distances is taken.
+        """
+        return self.index if isinstance(self.index, PackedIndex) else self.exact_filtered
 
     @cached_property
     def exact_filtered(self) -> FilteredIndex:
@@ -607,15 +641,22 @@ class LiveIndex(EngineParts):
         return [{name: column[row].as_py() for name, column in shown.items()} for row in rows.tolist()]
 
 
-def _chosen_method(release: Artifact, members: Mapping[str, Ref], method: str) -> str:
+def _method_of(certificate: Certificate) -> str:
+    """The method that a certificate is for."""
+    return "finger" if certificate.plan.finger else "packed"
+
+
+def _chosen_method(store: Store, release: Artifact, members: Mapping[str, Ref], method: str) -> str:
     """How the graph of a release is searched."""
     if method not in {"auto", "packed", "finger", "hnsw"}:
         raise FingerpostError(f"method: expected auto, packed, finger or hnsw, got {method!r}; choose one of them")
     if method == "auto":
+        if "certificate" in members:
+            return _method_of(read_certificate(store.open(members["certificate"], contracts.CERTIFICATE)))
         finger = "packed" not in members and release.measured("finger_speedup") >= 1
         return "packed" if "packed" in members else "finger" if finger else "hnsw"
-    needed = {"packed": "packed", "finger": "finger_tables", "hnsw": "graph"}[method]
-    if needed not in members:
+    needed = {"packed": ("packed",), "finger": ("finger_blocks", "finger_tables"), "hnsw": ("graph",)}[method]
+    if members.keys().isdisjoint(needed):
         raise FingerpostError(f"method: expected one that index {release.ref} has, got {method!r}; choose auto")
     return method
 

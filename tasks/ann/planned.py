@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fingerpost.tasks.ann.codes import Codes
-from fingerpost.tasks.ann.finger_basis import FingerBasis
-from fingerpost.tasks.ann.finger_search import FingerIndex
-from fingerpost.tasks.ann.finger_tables import FingerTables, project_rows, range_tables
+from fingerpost.tasks.ann.deferred_search import DeferredIndex
+from fingerpost.tasks.ann.edge_blocks import EdgeBlocks, edge_blocks
+from fingerpost.tasks.ann.edge_codes import EdgeCoder
 from fingerpost.tasks.ann.graph import Graph
 from fingerpost.tasks.ann.held_out import (
     AskedVectors,
@@ -34,25 +34,27 @@ from fingerpost.tasks.ann.search_tuning import CertificateParams
 class PlanOpener:
     """Opens the index of a plan; every call packs vectors (n, d), graph and codes.
 
-    codes: by kind, those that were fitted, under ``metric`` or another that orders these rows alike. basis: FINGER's, None where it is not used.
+    codes: by kind, those that were fitted, under ``metric`` or another that orders these rows alike. coder: of FINGER's
+    estimates, None where it is not used.
     """
 
     vectors: NDArray[np.float32]
     graph: Graph
     metric: Metric
     codes: Mapping[Kind, Codes]
-    basis: FingerBasis | None = None
+    coder: EdgeCoder | None = None
 
     def __call__(self, plan: SearchPlan) -> Index:
         """The index that a plan describes."""
         if plan == PLAIN:
             return HnswIndex(self.vectors, self.graph, self.metric)
         if plan.finger:
-            return FingerIndex(self.vectors, self.graph, self._tables, self.metric)
+            return DeferredIndex(self.vectors, self.graph, self._blocks, self.metric)
         return self.packed(plan)
 
     def packed(self, plan: SearchPlan) -> PackedIndex:
-        """The packed index of a plan without FINGER, also of plain search."""
+        """The packed index of a plan; of plain search where that is FINGER's, which has a form of its own."""
+        plan = PLAIN if plan.finger else plan
         codes = self.codes.get(plan.codes)
         metric = self.metric if codes is None else codes.metric
         whole = fits("integers", self.vectors, metric)
@@ -73,13 +75,21 @@ class PlanOpener:
         whole: tuple[Kind, ...] = ("integers",) if fits("integers", self.vectors, self.metric) else ()
         kinds = whole + tuple(kind for kind in ("bits8", "bits4") if kind in self.codes)
         found = plans_to_try(params.profile, codes=kinds, finger=False, reordered=False)
-        # Packed without codes is plain search; FINGER screens full vectors.
+        # Packed without codes is plain search; FINGER defers the distances of full vectors.
         useful = tuple(plan for plan in found if plan == PLAIN or plan.codes != "none")
-        screened = (SearchPlan("fast", finger=True),) if self.basis is not None and params.profile == "fast" else ()
+        screened = (SearchPlan("fast", finger=True),) if self.coder is not None and params.profile == "fast" else ()
         return useful + screened
 
     def _fitted(self, plan: SearchPlan) -> SearchPlan:
-        """A plan with the bits that codes were fitted to, which may be more than were asked for; ValueError without any."""
+        """A plan with the bits that codes were fitted to, which may be more than were asked for.
+
+        ValueError for one of parts that there are not.
+        """
+        if plan.finger and self.coder is None:
+            raise ValueError(
+                f"plan: expected FINGER's tables for {plan.name}, found none; raise ann.parts.finger_documents, or set"
+                " another plan"
+            )
         if plan.codes not in ("bits4", "bits8") or plan.codes in self.codes:
             return plan
         if not self.codes:
@@ -87,10 +97,9 @@ class PlanOpener:
         return replace(plan, codes=next(iter(self.codes)))
 
     @cached_property
-    def _tables(self) -> FingerTables:
-        assert self.basis is not None
-        projections = project_rows(self.vectors, self.basis)
-        return range_tables(self.vectors, projections, self.graph.indptr, self.graph.indices, basis=self.basis, begin=0)
+    def _blocks(self) -> EdgeBlocks:
+        assert self.coder is not None
+        return edge_blocks(self.vectors, self.graph, self.metric, self.coder)
 
 
 @dataclass(frozen=True)
@@ -114,7 +123,7 @@ class HeldSearches:
 
         graph = held_out_graph(whole.graph, rows, repaired)
         held = held_out_documents(whole.vectors, rows, choosing=params.choosing)
-        return cls(PlanOpener(whole.vectors, graph, whole.metric, whole.codes, whole.basis), held, params)
+        return cls(PlanOpener(whole.vectors, graph, whole.metric, whole.codes, whole.coder), held, params)
 
     @property
     def plans(self) -> tuple[SearchPlan, ...]:

@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, Self, get_args
 
-from fingerpost.tasks.ann.finger_basis import Estimator
-
 #: plain: float32 vectors and graph alone. fast: for speed, at most 2.2 times that memory. compact: at most 0.6 times.
 Profile = Literal["plain", "fast", "compact"]
 #: none: float32. integers: whole numbers of 8 bits, without loss. bits8, bits4: scalar codes after a random rotation.
@@ -20,33 +18,30 @@ Codes = Literal["none", "integers", "bits8", "bits4"]
 class SearchPlan:
     """How an index is searched.
 
-    profile: what the plan is for. codes: the form of the vectors that candidates are found by. finger: whether FINGER
-    screens them; estimator and rank: its kind, and its number of directions (0: as fitted). reordered: whether rows that
-    are neighbours lie side by side in memory. ValueError for values that do not exist or do not go together.
+    profile: what the plan is for. codes: the form of the vectors that candidates are found by. finger: whether FINGER's
+    estimates order them, which it makes of float32 vectors alone. reordered: whether rows that are neighbours lie side by
+    side in memory. ValueError for values that do not exist or do not go together.
     """
 
     profile: Profile = "plain"
     codes: Codes = "none"
     finger: bool = False
-    estimator: Estimator = "low_rank"
-    rank: int = 0
     reordered: bool = False
 
     def __post_init__(self) -> None:
         for name, value, known in (
             ("profile", self.profile, get_args(Profile)),
             ("codes", self.codes, get_args(Codes)),
-            ("estimator", self.estimator, get_args(Estimator)),
         ):
             if value not in known:
                 raise ValueError(f"plan {name}: expected one of {', '.join(known)}, got {value!r}; choose one of them")
-        if self.rank < 0:
-            raise ValueError(f"plan rank: expected at least 0, got {self.rank}; 0 keeps the rank that was fitted")
         if self.profile == "plain" and (self.codes != "none" or self.finger or self.reordered):
             raise ValueError(
                 f"plan: expected no codes, FINGER or other order under profile plain, got {self.name}; choose fast or"
                 " compact"
             )
+        if self.finger and (self.codes != "none" or self.reordered):
+            raise ValueError(f"plan: expected no codes and no other order with FINGER, got {self.name}; choose either")
         if self.profile == "compact" and self.codes == "none":
             raise ValueError(
                 "plan codes: expected integers, bits8 or bits4 under profile compact, got none; choose one"
@@ -59,9 +54,7 @@ class SearchPlan:
         if self.codes != "none":
             parts.append(self.codes)
         if self.finger:
-            parts.append("finger" if self.estimator == "low_rank" else f"finger {self.estimator}")
-            if self.rank:
-                parts.append(f"rank {self.rank}")
+            parts.append("finger")
         if self.reordered:
             parts.append("reordered")
         return " ".join(parts)
@@ -101,7 +94,7 @@ def plans_to_try(
     found = [
         SearchPlan(profile, kind, finger=screened, reordered=order)
         for kind in kinds
-        for screened in ((False, True) if finger else (False,))
-        for order in ((False, True) if reordered else (False,))
+        for screened in ((False, True) if finger and kind == "none" else (False,))
+        for order in ((False, True) if reordered and not screened else (False,))
     ]
     return (PLAIN, *sorted(dict.fromkeys(found), key=lambda plan: plan.parts))

@@ -185,7 +185,8 @@ def choose(speeds: Speeds, plans: Sequence[SearchPlan], params: CertificateParam
     for plan in plans:
         at = reached[plan.name]
         ratio = None if at is None or base is None else at[1] / base[1]
-        reason = _reason(plan, chosen, at, ratio, plan in open_to_choice, params)
+        best_recall = max((row[3] for row in speeds.figures if row[0] == plan.name and row[2] == "recall"), default=0.0)
+        reason = _reason(plan, chosen, at, ratio, plan in open_to_choice, params, best_recall)
         found.append(Tried(plan, at and at[0], at and at[1], ratio, plan == chosen, reason))
     return found
 
@@ -207,9 +208,9 @@ def expected_low(recall: float, deviation: float, queries: int, params: Certific
 
 
 def _widths(index: Index, params: CertificateParams) -> list[int]:
-    """The widths to try; none above the number of vectors but the first that is."""
-    widths, size = search_widths(params.k, params.widest), len(index.vectors)
-    return [width for place, width in enumerate(widths) if place == 0 or widths[place - 1] < size]
+    """The widths to try; the number of vectors in place of those above it."""
+    size = len(index.vectors)
+    return list(dict.fromkeys(min(width, size) for width in search_widths(params.k, params.widest)))
 
 
 def _wide_enough(found: NDArray[np.float64], params: CertificateParams) -> bool:
@@ -257,8 +258,12 @@ def _reason(
     ratio: float | None,
     eligible: bool,
     params: CertificateParams,
+    recall: float,
 ) -> str:
+    """recall: the best that it reaches at any width."""
     target = f"recall@{params.k} of {params.target_recall:g}"
+    if at is None and recall >= params.target_recall:
+        return f"{target} is reached, but cannot be certified at any width with so few queries"
     if at is None:
         return f"{target} was not reached at any width"
     rate = f"{at[1]:,.0f} queries/s at {target}"

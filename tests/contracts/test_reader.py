@@ -84,7 +84,8 @@ def test_an_index_finds_the_nearest_documents(store: Store, verified: bool) -> N
     assert (index.size, index.dimensions, index.metric, index.mapped) == (ROWS, DIMENSIONS, "l2", not verified)
     one = index.search(queries()[3], 1, ef=ROWS, keep=np.arange(ROWS) == 7)
     assert one.ids() == [["face 7"]]
-    assert index.rows_of(["face 9", "face 2"]).tolist() == [9, 2]
+    assert index.rows_of(["face 9", "face 2", "face 9"]).tolist() == [9, 2, 9]
+    assert index.rows_of([]).tolist() == []
 
 
 def test_what_cannot_be_asked_or_opened_is_named(store: Store, tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ from fingerpost.ext.sources import EXTENSIONS
 from fingerpost.flows.run import catalog
 from fingerpost.schemas.errors import FingerpostError
 from fingerpost.tasks import code
+from fingerpost.tasks.ann.stages import finger, search
 from fingerpost.tasks.ann.stages import index as ann
-from fingerpost.tasks.ann.stages import search
 from fingerpost.tasks.code import StaleExtensionError, code_hash
 from fingerpost.tasks.corpus.stages import documents, terms
 from fingerpost.tasks.corpus.stages import features as corpus
@@ -21,7 +21,7 @@ from fingerpost.tasks.stage import Stage
 
 STAGES = {
     s.name: s
-    for module in (documents, terms, corpus, ann, search)
+    for module in (documents, terms, corpus, ann, finger, search)
     for s in vars(module).values()
     if isinstance(s, Stage)
 }
@@ -186,7 +186,7 @@ def test_what_stages_share_counts_for_those_that_use_it(edit: Edit, module: str,
 
 def test_a_constant_of_its_own_file_counts(edit: Edit) -> None:
     before = hashes()
-    edit("fingerpost.tasks.ann.stages.index", lambda source: source.replace("_STEP_ROWS = 4096", "_STEP_ROWS = 8192"))
+    edit("fingerpost.tasks.ann.stages.index", lambda source: source.replace("STEP_ROWS = 4096", "STEP_ROWS = 8192"))
     assert changed(before) == {"build_graph"}
 
 
@@ -195,7 +195,7 @@ def test_a_constant_of_its_own_file_counts(edit: Edit) -> None:
     [
         ("ngrams", "count_ngrams", "build_graph"),
         ("hnsw", "build_graph", "count_ngrams"),
-        ("finger", "fit_finger", "count_ngrams"),
+        ("deferred", "fit_finger", "count_ngrams"),
     ],
 )
 def test_the_sources_of_an_extension_count(

@@ -72,7 +72,8 @@ def has_settings(domain: Domain) -> Iterator[str]:
         elif set(marks[file.setting].builtin) != file.builtin:
             yield f"the same values that name no file in {file.setting} and in its input"
     known = in_force(Settings())
-    kept = {key for file in domain.inputs for key in (file.setting, file.columns, *file.beside) if key}
+    further = {keys[0] for keys in domain.files_of.values()}
+    kept = {key for file in domain.inputs for key in (file.setting, file.columns, *file.beside) if key} | further
     yield from (
         f"setting {key} that a collection remembers"
         for key in kept
@@ -85,7 +86,7 @@ def has_settings(domain: Domain) -> Iterator[str]:
     uses = named(domain.files)(with_values(Settings(), own), "nightly") if domain.files else ()
     read = {use.setting for use in uses}
     # A file that no domain declares is looked through by neither forget nor the checks before a run.
-    yield from (f"use of the file that {'.'.join(path)} names" for path in own if ".".join(path) not in read)
+    yield from (f"use of the file that {'.'.join(path)} names" for path in own if ".".join(path) not in read | further)
 
 
 def has_stages(domain: Domain) -> Iterator[str]:

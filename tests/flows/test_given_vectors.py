@@ -112,7 +112,6 @@ def test_the_width_of_a_search_is_given_or_looked_up_in_the_certificate(both: tu
     for options in (("--ef", "20"), ("--target-recall", str(lowest.low))):
         assert asked(folder, "--like", index.documents["id"][3].as_py(), *options).exit_code == 0
     refused = {
-        ("--like", "x", "--target-recall", "1.5"): "which the certificate of this index reaches with ef",
         ("--like", "x", "--ef", "20", "--target-recall", "0.5"): "expected --ef or --target-recall, got both",
         ("some words", "--ef", "20"): "a query that words answer too",
     }
@@ -120,6 +119,10 @@ def test_the_width_of_a_search_is_given_or_looked_up_in_the_certificate(both: tu
         done = asked(folder, *options)
         assert done.exit_code == 1
         assert words in " ".join((done.stderr or str(done.exception)).split())
+    wrong = CliRunner().invoke(app, ["query", "--like", "x", "--target-recall", "1.5"])
+    assert wrong.exit_code == 2
+    with pytest.raises(FingerpostError, match="which the certificate of this index reaches with ef"):
+        index.width_for(1.5)
 
 
 def test_what_is_made_of_an_input_follows_what_it_has(both: tuple[Path, np.ndarray]) -> None:

@@ -159,3 +159,18 @@ def test_a_graph_of_too_low_recall_is_built_of_all_rows(tmp_path: Path) -> None:
     assert "below the earlier graph's" in quality["must_rebuild"]
     assert "build_graph" in stages(record)
     assert "base" not in world.members()
+
+
+def test_a_graph_of_shards_is_a_base_as_any(tmp_path: Path) -> None:
+    world, shards = Days(tmp_path), {"ann.build.shards": 3}
+    record = world.run(DAYS[0], **shards)
+    assert {"build_graph_shards", "merge_graph_shards"} <= stages(record)
+    assert "build_graph" not in stages(record)
+    assert world.quality(record, "build_graph_shards")["graphs"] == 3
+    assert "graph_shards" not in world.members()
+    world.change(10, 10, seed=5)
+    assert "update_graph" in stages(world.run(DAYS[1], **shards))
+    other = world.run(DAYS[1], **{"ann.build.shards": 2})
+    assert "was made differently" in other["said"]
+    assert "merge_graph_shards" in stages(other)
+    assert "build_graph" in stages(world.run(DAYS[1]))

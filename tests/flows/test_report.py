@@ -151,12 +151,12 @@ def test_a_complete_run_shows_everything(made: Made) -> None:
     assert "ended with this index live" in page.text("live")
     assert "✓ pass recall_at_10 0.9812 (at least 0.95)" in page.text("live")
     assert "All 7 stages ran." in page.text("stages")
-    assert re.search(r"fit_finger ran first run 3 2 basis projections 4 2 321 7\.50 s", page.text("stages"))
+    assert re.search(r"fit_finger ran first run 4 2 codes projections 4 2 321 7\.50 s", page.text("stages"))
     assert re.search(r"Documents 3 rows .*0\.242 %.*empty text 2 row 0, id bad-0", page.text("quarantine"))
     assert "duplicate id 1 row 1" in page.text("quarantine")
     assert "20 0.9160 50,123 200 0.9160 40,000 80 120" in page.text("search")
-    assert "16 0.2000 0.1100 0.0500 999" in page.text("finger")
-    assert "No number tried reaches the wanted correlation of 0.9" in page.text("finger")
+    assert "16 2 0.3400 256 1,984" in page.text("finger")
+    assert "coded in 16 directions of 2 bits, the choice for which" in page.text("finger")
     assert "fused 0.7200 0.8200 0.9750 0.456" in page.text("retrieval")
     assert "fused 0.3600 0.4100 0.4875" in page.text("retrieval")
     assert "is 1.20 times that of plain BM25" in page.text("retrieval")
@@ -191,7 +191,7 @@ def test_a_certificate_says_what_the_index_delivers_and_what_is_off(made: Made) 
     assert "The lower bound reaches the wanted 0.98." in said
     assert re.search(r"fast bits4 yes 1,010 \S+", said)
     assert re.search(r"fast bits8 no 1,010 \S+", said)
-    assert "0.9970 (0.9930–0.9990) recall@10, certified" in page.text("")
+    assert "0.9970 recall@10, at least 0.9930" in page.text("")
     assert "Ways to search" in render(made.store, complete(made))
 
 
@@ -273,17 +273,10 @@ def test_samples_stop_at_five_answers(made: Made) -> None:
     [
         (
             0.83,
-            (
-                "0.83 times as many queries per second as plain HNSW search: a ratio below 1, FINGER is slower here."
-                " The index therefore serves plain search"
-            ),
-            "serves FINGER",
+            "0.83 times as many queries per second as plain HNSW search: a ratio below 1, FINGER is slower here.",
+            "search. ",
         ),
-        (
-            1.27,
-            "1.27 times as many queries per second as plain HNSW search. The index therefore serves FINGER search",
-            "slower",
-        ),
+        (1.27, "1.27 times as many queries per second as plain HNSW search.", "slower"),
     ],
 )
 def test_the_speed_of_finger_is_said_plainly(made: Made, speedup: float, words: str, absent: str) -> None:

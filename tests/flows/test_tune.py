@@ -138,8 +138,12 @@ def test_peers_are_asked_where_they_are_installed(folder: Path, monkeypatch: pyt
     monkeypatch.setitem(sys.modules, "hnswlib", None)  # type: ignore[arg-type]
     done = command(folder, "tune", "rows", "--peers", "--target-recall", "0.8")
     assert "--peers: expected faiss or hnswlib in this environment, found neither" in done.stderr
+    assert "measuring" not in done.stderr
 
 
 def test_tune_says_what_it_cannot_do(folder: Path) -> None:
     assert "tune: " in command(folder, "tune", "rows", "--profile", "huge").stderr
+    done = command(folder, "tune", "rows", "--plot", "none/plot.svg")
+    assert "none/plot.svg: expected a file in a folder that exists" in done.stderr
+    assert "measuring" not in done.stderr
     assert CliRunner().invoke(app, ["tune", "--help"]).stdout.count("fingerpost tune") >= 3

@@ -23,6 +23,9 @@ CHANGED: dict[str, str] = {
     "evaluate_retrieval": "what is measured are the answers of an engine of words and vectors",
     "assemble_index": "an index has what words are searched by among its members, its certificate and its packed form",
     "build_graph": "distances of a build come from bytes: other counts, and other graphs of 48 columns and more",
+    "fit_finger": "residuals are coded in few bits of many directions, and search defers distances",
+    "compute_finger_tables": "residuals are coded in few bits of many directions, and search defers distances",
+    "evaluate_index": "residuals are coded in few bits of many directions, and search defers distances",
     "find_neighbors": "neighbours are found in the packed index",
 }
 #: Stages that make other artifacts of texts with combining marks, which are a part of words now, and of all other texts the

@@ -18,8 +18,9 @@ def test_every_block_is_run_or_says_why_not() -> None:
 
 
 def test_the_runbook_names_only_commands_that_there_are() -> None:
-    known = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
+    functions = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
+    known = {name.replace("_", "-") for name in functions}
     known |= {group.name for group in app.registered_groups if group.name}
-    named = set(re.findall(r"(?:^|`)fingerpost ([a-z]+)", RUNBOOK.read_text(), re.MULTILINE))
+    named = set(re.findall(r"(?:^|`)fingerpost ([a-z]+(?:-[a-z]+)*)", RUNBOOK.read_text(), re.MULTILINE))
     assert named <= known, named - known
     assert len(named) > 15

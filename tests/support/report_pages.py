@@ -14,8 +14,7 @@ from fingerpost.schemas.manifests import Manifest
 from fingerpost.schemas.matrices import dense_to_arrow, tensors_to_arrow
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
-from fingerpost.tasks.ann.finger_basis import FingerBasis
-from fingerpost.tasks.ann.finger_cosines import RankStatistics
+from fingerpost.tasks.ann.edge_codes import CodingCost, EdgeCoder
 from fingerpost.tasks.ledger import StageRecord
 
 DAY = "2026-01-02"
@@ -178,18 +177,18 @@ def add_index(made: Made, documents: str, *, speedup: float = 0.83, timed: bool 
             "metric": "cosine",
         },
     )
-    statistics = tuple(
-        RankStatistics(rank, 0.1 * rank / 8, 0.1, 0.2, 0.1, 0.2, 0.05, 0.11, 999) for rank in (8, 16, 24)
-    )
-    basis = FingerBasis("int8", np.eye(16, 64, dtype=np.float32), 1.0, 0.1, 1e-6, statistics)
-    tables = {"basis": tensors_to_arrow(basis.arrays()), "projections": dense_to_arrow(np.zeros((2, 16), np.float32))}
+    tried = tuple(CodingCost(rank, 2, 0.5 - rank / 100, 16.0 * rank, 2000.0 - rank) for rank in (8, 16, 24))
+    coder = EdgeCoder(np.eye(16, 64, dtype=np.float32), 2, 0.1, 0.1, 1e-6, tried)
+    codes = {
+        "codes": tensors_to_arrow(coder.arrays() | {"entries": np.zeros((2, 64), np.uint8)}),
+        "projections": dense_to_arrow(np.zeros((2, 16), np.float32)),
+    }
     fitted = made.stage(
         "fit_finger",
-        ann.FINGER_BASIS,
-        tables,
+        ann.FINGER_CODES,
+        codes,
         {},
         inputs=(vectors, graph),
-        params={"correlation_threshold": 0.9, "rank": None},
         reused=reused,
     )
     figures = [

@@ -33,6 +33,7 @@ ANN = Domain(
             beside=("ann.judged.judgements",),
         ),
     ),
+    files_of={"import_index_graph": ("ann.graph.file", "ann.hnsw.metric")},
     files="fingerpost.flows.domains.ann.sources:files_of",
     source="fingerpost.flows.domains.ann.sources:suppressed_source",
     stored="fingerpost.schemas.inputs.stored_judged:StoredJudged",
@@ -43,9 +44,12 @@ ANN = Domain(
     },
     changes={
         "ann.graph": "",
+        "ann.graph_shards": "",
         "ann.changes": "",
         "ann.finger_basis": "",
         "ann.finger_tables": "",
+        "ann.finger_codes": "",
+        "ann.finger_blocks": "",
         "ann.neighbors": "fingerpost.flows.domains.ann.changes:neighbors",
         "ann.evaluation": "fingerpost.flows.domains.ann.changes:evaluation",
         "ann.codes": "",
@@ -66,7 +70,12 @@ ANN = Domain(
         tables="fingerpost.flows.domains.ann.report.section:tables",
         cards="fingerpost.flows.domains.ann.report.section:cards",
     ),
-    commands=("fingerpost.flows.domains.ann.commands:query", "fingerpost.flows.domains.ann.tuning_command:tune"),
+    commands=(
+        "fingerpost.flows.domains.ann.commands:query",
+        "fingerpost.flows.domains.ann.tuning_command:tune",
+        "fingerpost.flows.domains.ann.exchange_commands:export_index",
+        "fingerpost.flows.domains.ann.exchange_commands:import_index",
+    ),
     former={
         "gates.recall_at_10": ("ann.gates.recall_at_10",),
         "gates.documents": ("ann.gates.documents",),
@@ -75,5 +84,13 @@ ANN = Domain(
         "gates.reranked_over_bm25": ("ann.gates.fused_over_bm25",),
         "ann.gates.reranked_over_bm25": ("ann.gates.fused_over_bm25",),
     },
-    gone={"ann.retrieval.rerank": "how texts are answered is chosen for each collection (ann.tuning); remove it"},
+    gone={
+        "ann.retrieval.rerank": "how texts are answered is chosen for each collection (ann.tuning); remove it",
+        **{
+            f"ann.finger.{name}": "FINGER codes residuals in ann.finger.rank directions of ann.finger.bits; remove it"
+            for name in (
+                *("estimator", "candidate_ranks", "correlation_threshold", "matching", "error_term", "precision"),
+            )
+        },
+    },
 )

@@ -21,7 +21,7 @@ def certify_and_pack(run: Run) -> None:
     refs, ann = run.refs, run.settings.ann
     vectors, graph, metric = refs["vectors"], refs["graph"], ann.hnsw.metric
     codes = {"codes": refs["codes"]}
-    parts = codes | {role: refs[role] for role in ("finger_basis",) if role in refs}
+    parts = codes | {role: refs[role] for role in ("finger_codes",) if role in refs}
     roles = tuple(parts)
     refs["speeds"] = speeds = measure_searches(
         vectors, graph, *parts.values(), roles=roles, metric=metric, params=ann.certificate

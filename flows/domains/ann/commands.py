@@ -61,7 +61,10 @@ def query(
     target_recall: Annotated[
         float | None,
         typer.Option(
-            help="instead of --ef: the recall that the certificate of the index has to promise", show_default=False
+            min=0.0,
+            max=1.0,
+            help="instead of --ef: the recall that the certificate of the index has to promise",
+            show_default=False,
         ),
     ] = None,
     distinct: Annotated[bool, typer.Option("--distinct", help="leave near-duplicates of better answers out")] = False,

@@ -28,10 +28,11 @@ def costs(settings: Settings, outlook: Outlook) -> Mapping[str, Estimate]:
         bool(own.hnsw.metric != "cosine" and (vectors == np.clip(np.rint(vectors), 0, 255)).all()),
         own.hnsw,
         settings.threads,
-        max(1, min(settings.run.workers, os.cpu_count() or 1)),
+        min(settings.run.workers, os.cpu_count() or 1) or int(bool(settings.run.cluster)),
         own.certificate.asked,
         own.evaluation.queries,
         own.neighbors.k if own.parts.neighbors else 0,
+        own.build.shards,
     )
     found = index_costs(work, _probed(_Sample(vectors), own.hnsw))
     return {

@@ -1,4 +1,4 @@
-"""The graph of an index: built of all rows, or that of the live index's last full build brought up to date.
+"""The graph of an index: built of all rows or of their shards, imported from a file, or the live index's brought up to date.
 
 The last full build is an input of the stages, so that the same base and rows give the same graph whenever they run.
 """
@@ -10,8 +10,11 @@ from fingerpost.flows.run.bases import BASE, Base, NoBaseError, base_behind, che
 from fingerpost.flows.run.runtime import Run, scoped
 from fingerpost.schemas import ann as contracts
 from fingerpost.schemas.errors import CorruptArtifactError
+from fingerpost.schemas.inputs.index_files import IndexFile
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
+from fingerpost.tasks.ann.stages.exchange import import_index_graph
+from fingerpost.tasks.ann.stages.graph_shards import build_graph_shards, merge_graph_shards
 from fingerpost.tasks.ann.stages.graph_update import compare_rows, update_graph
 from fingerpost.tasks.ann.stages.index import build_graph
 
@@ -24,15 +27,55 @@ _PART = "updated"
 def graph_of(run: Run, vectors: Ref) -> dict[str, Ref]:
     """The graph, and where it was brought up to date what changed and the release of the base, by role.
 
-    Why it was built of all rows all the same is shown, logged, and stored with every computed stage.
+    Why it was built of all rows all the same is shown, logged, and stored with every stage that was computed for it.
     """
-    if run.settings.ann.update.mode == "live":
+    try:
+        return _graph_of(run, vectors)
+    finally:
+        run.env.because = ""
+
+
+def _graph_of(run: Run, vectors: Ref) -> dict[str, Ref]:
+    own = run.settings.ann
+    if own.graph.file:
+        return {"graph": _imported(run, vectors, IndexFile(own.graph.file))}
+    if own.update.mode == "live":
         try:
             return _updated(run, vectors)
         except NoBaseError as why:
             run.env.because = f"graph built of all rows: {why}"
             run.progress.say(f"index: {run.env.because}")
-    return {"graph": build_graph(vectors, params=run.settings.ann.hnsw)}
+    return {"graph": _built(run, vectors)}
+
+
+def _built(run: Run, vectors: Ref) -> Ref:
+    """The graph of all rows."""
+    own = run.settings.ann
+    if own.build.shards == 1:
+        return build_graph(vectors, params=own.hnsw)
+    graphs = build_graph_shards(vectors, params=own.hnsw, shards=own.build.shards)
+    return merge_graph_shards(vectors, graphs, params=own.hnsw, build=own.build)
+
+
+def _differs(run: Run, graph: Ref) -> str:
+    """Why a full build of the rows of a graph would make another one; empty if it would not."""
+    own, whole = run.settings.ann, run.settings.ann.build.shards == 1
+    made = build_graph if whole else merge_graph_shards
+    if made.name in run.env.forced:
+        return "forced"
+    return made.differs(run.env, graph, params=own.hnsw, **({} if whole else {"build": own.build}))
+
+
+def _imported(run: Run, vectors: Ref, source: IndexFile) -> Ref:
+    """The graph of a file, and a line that says what of it was imported."""
+    graph = import_index_graph(run.refs["documents"], vectors, source, params=run.settings.ann.hnsw)
+    if found := _quality(run, graph):
+        run.progress.say(
+            f"index: graph of {source}: {found['kept']:,} rows kept, {found['removed']:,} taken out, {found['added']:,}"
+            f" inserted ({found['changed']:,} of them had another vector), {found['connected']:,} connected that no search"
+            " reached"
+        )
+    return graph
 
 
 def _updated(run: Run, vectors: Ref) -> dict[str, Ref]:
@@ -57,9 +100,7 @@ def _base_of(run: Run, vectors: Ref) -> Base:
     if base.members["vectors"].identity == vectors.identity:
         raise NoBaseError(f"the vectors are those of the base {base.release}")
     check_age(run, base, days=run.settings.ann.update.base_days)
-    env = run.env
-    differs = build_graph.differs(env, base.members["graph"], params=run.settings.ann.hnsw)
-    if why := "forced" if build_graph.name in env.forced else differs:
+    if why := _differs(run, base.members["graph"]):
         raise NoBaseError(f"the graph of {base.release} was made differently: {why}")
     return base
 

@@ -1,7 +1,7 @@
 """Other libraries' graphs over the same vectors, where they are installed. Imports none of them until it is asked to."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -30,7 +30,24 @@ class PeerGraph:
     ef_construction: int
 
 
+def installed_peers() -> dict[str, Any]:
+    """The libraries that are installed, by name; FingerpostError where none is."""
+    found = {}
+    for name in _BUILDERS:
+        try:
+            found[name] = import_module(name)
+        except ImportError:
+            continue
+    if not found:
+        raise FingerpostError(
+            "--peers: expected faiss or hnswlib in this environment, found neither; install faiss-cpu or hnswlib, or leave"
+            " --peers out"
+        )
+    return found
+
+
 def measure_peers(
+    libraries: Mapping[str, Any],
     vectors: NDArray[np.float32],
     removed: NDArray[np.int64],
     metric: str,
@@ -38,24 +55,12 @@ def measure_peers(
     graph: PeerGraph,
     params: CertificateParams,
 ) -> dict[str, list[SearchPoint]]:
-    """Recall and speed on one thread by width of each library that is installed, over the rows that are not ``removed``.
-
-    FingerpostError where none is.
-    """
+    """Recall and speed on one thread by width of each library, over the rows that are not ``removed``."""
     rows = np.setdiff1d(np.arange(len(vectors)), removed)
     found = {}
-    for name, build in (("faiss", _faiss), ("hnswlib", _hnswlib)):
-        try:
-            library = import_module(name)
-        except ImportError:
-            continue
-        search = build(library, np.ascontiguousarray(vectors[rows]), metric, graph)
+    for name, library in libraries.items():
+        search = _BUILDERS[name](library, np.ascontiguousarray(vectors[rows]), metric, graph)
         found[name] = _points(search, rows, vectors, metric, asked, params)
-    if not found:
-        raise FingerpostError(
-            "--peers: expected faiss or hnswlib in this environment, found neither; install faiss-cpu or hnswlib, or leave"
-            " --peers out"
-        )
     return found
 
 
@@ -113,3 +118,9 @@ def _hnswlib(library: Any, rows: NDArray[np.float32], metric: str, graph: PeerGr
         return np.asarray(index.knn_query(queries, k=k, num_threads=1)[0], dtype=np.int64)
 
     return search
+
+
+_BUILDERS: dict[str, Callable[[Any, NDArray[np.float32], str, PeerGraph], _Search]] = {
+    "faiss": _faiss,
+    "hnswlib": _hnswlib,
+}

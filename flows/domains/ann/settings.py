@@ -7,8 +7,9 @@ from pydantic import Field
 from fingerpost.flows.run.section import NamesFile, Section
 from fingerpost.tasks.ann.codes import CodeParams
 from fingerpost.tasks.ann.compaction import GuardParams
+from fingerpost.tasks.ann.edge_codes import EdgeCodeParams
 from fingerpost.tasks.ann.evaluation import EvaluationParams
-from fingerpost.tasks.ann.finger_basis import FingerParams
+from fingerpost.tasks.ann.graph_shards import ShardingParams
 from fingerpost.tasks.ann.hnsw import HnswParams
 from fingerpost.tasks.ann.judged import IntervalParams, JudgedParams
 from fingerpost.tasks.ann.neighbors import NeighborParams
@@ -131,6 +132,19 @@ class IndexParts(Section):
     )
 
 
+class GivenGraph(Section):
+    """A graph that another library built of the input's vectors."""
+
+    file: Annotated[str, NamesFile(dated=False)] = Field(
+        default="",
+        description=(
+            "index file of faiss (IndexHNSWFlat, alone or in an IndexIDMap) or hnswlib, whose graph is imported instead of"
+            " building one: ids of rows are those of the index as text, its metric is ann.hnsw.metric. Rows that it lacks are"
+            " inserted, others taken out; empty builds the graph"
+        ),
+    )
+
+
 class GraphUpdate(Section):
     """Whether the graph of the live index is brought up to date instead of built again, and up to what change."""
 
@@ -159,11 +173,13 @@ class AnnSettings(Section):
     """From vectors to a searchable index."""
 
     hnsw: HnswParams = HnswParams()
+    graph: GivenGraph = GivenGraph()
+    build: ShardingParams = ShardingParams()
     update: GraphUpdate = GraphUpdate()
     parts: IndexParts = IndexParts()
     codes: CodeParams = CodeParams()
     certificate: CertificateParams = CertificateParams()
-    finger: FingerParams = FingerParams()
+    finger: EdgeCodeParams = EdgeCodeParams()
     finger_rows_per_shard: int = Field(default=16384, ge=4096)
     neighbors: NeighborParams = NeighborParams()
     evaluation: EvaluationParams = EvaluationParams()

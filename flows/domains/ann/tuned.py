@@ -6,17 +6,18 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from fingerpost.flows.domains.ann.peers import PeerGraph, measure_peers
+from fingerpost.flows.domains.ann.peers import PeerGraph, installed_peers, measure_peers
 from fingerpost.flows.domains.ann.report.search_plots import SearchPoint, recall_speed_svg
 from fingerpost.flows.report.plots import on_white
 from fingerpost.flows.run.console import table_of, wide_console
 from fingerpost.flows.run.plain_text import echo, echo_json
 from fingerpost.schemas import ann as contracts
 from fingerpost.schemas.errors import FingerpostError
+from fingerpost.schemas.exchanged_files import check_new
 from fingerpost.schemas.matrices import tensors_from_arrow
 from fingerpost.tasks.ann.certificate import Certificate, certify
 from fingerpost.tasks.ann.codes import Codes
-from fingerpost.tasks.ann.open import LiveIndex, kernel_metric, live, read_basis, read_graph
+from fingerpost.tasks.ann.open import LiveIndex, kernel_metric, live, read_coder, read_graph
 from fingerpost.tasks.ann.planned import HeldSearches, PlanOpener
 from fingerpost.tasks.ann.search_tuning import CertificateParams, Speeds, Tried, choose, measure
 
@@ -37,6 +38,9 @@ def tuned(
         params = CertificateParams(k=k, target_recall=target_recall, profile=profile)  # type: ignore[arg-type]
     except ValueError as problem:
         raise FingerpostError(f"tune: {problem}") from None
+    libraries = installed_peers() if peers else {}
+    if plot is not None:
+        check_new(plot, force=True)
     index = live(collection, store=store)
     held = HeldSearches.of(_opener(index), params)
     asked = held.choosing()
@@ -49,16 +53,16 @@ def tuned(
         opener(plan), plan, held.certifying(), opener.vectors, opener.metric, params, population=held.held.population
     )
     curves = _curves(speeds)
-    if peers:
+    if libraries:
         own = index.store.manifest(index.members["graph"]).identity["parameters"].get("params", {})
         graph = PeerGraph(int(own.get("max_neighbors", 16)), int(own.get("ef_construction", 200)))
-        curves |= measure_peers(opener.vectors, held.held.removed, opener.metric, asked, graph, params)
+        curves |= measure_peers(libraries, opener.vectors, held.held.removed, opener.metric, asked, graph, params)
     if plot is not None:
         plot.write_text(on_white(recall_speed_svg(curves, k=k)))
     if as_json:
         echo_json(_as_json(index, found, tried, curves))
         return
-    _show(index, found, tried, curves)
+    _show(index, found, tried, curves, profile=profile)
 
 
 def _opener(index: LiveIndex) -> PlanOpener:
@@ -69,11 +73,11 @@ def _opener(index: LiveIndex) -> PlanOpener:
         arrays = index.store.open(parts["codes"], contracts.CODES).read("codes")
         fitted = Codes.from_arrays(tensors_from_arrow(arrays))
         codes["bits8" if fitted.bits == 8 else "bits4"] = fitted
-    basis = None
-    if "finger_basis" in parts:
-        basis = read_basis(index.store.open(parts["finger_basis"], contracts.FINGER_BASIS))
+    coder = None
+    if "finger_codes" in parts:
+        coder, _ = read_coder(index.store.open(parts["finger_codes"], contracts.FINGER_CODES))
     graph = read_graph(index.store.open(parts["graph"], contracts.GRAPH))
-    return PlanOpener(index.vectors, graph, kernel_metric(index.metric), codes, basis)
+    return PlanOpener(index.vectors, graph, kernel_metric(index.metric), codes, coder)
 
 
 def _curves(speeds: Speeds) -> dict[str, list[SearchPoint]]:
@@ -100,7 +104,14 @@ def _as_json(
     }
 
 
-def _show(index: LiveIndex, found: Certificate, tried: Sequence[Tried], curves: dict[str, list[SearchPoint]]) -> None:
+def _show(
+    index: LiveIndex,
+    found: Certificate,
+    tried: Sequence[Tried],
+    curves: dict[str, list[SearchPoint]],
+    *,
+    profile: str,
+) -> None:
     """Prints the ways that were tried, the certified curve, and the settings to publish it with."""
     console = wide_console()
     ways = table_of(f"{index.ref}: recall@{found.k} of {found.target:g}", "way", "", "why")
@@ -125,7 +136,7 @@ def _show(index: LiveIndex, found: Certificate, tried: Sequence[Tried], curves: 
         console.tell(f"no width is certain to reach {found.target:g}; the best reaches {found.at.low:.4f}")
         return
     console.tell(
-        f"with a confidence of {found.confidence:.0%} ef {found.ef} reaches {found.target:g}; to publish it: fingerpost run"
-        f" nightly --set ann.certificate.target_recall={found.target:g} --set ann.certificate.k={found.k} --set"
-        f" ann.certificate.profile={found.plan.profile}"
+        f"with a confidence of {found.confidence:.0%} ef {found.ef} reaches {found.target:g}; to publish it, run the collection"
+        f" as before with --set ann.certificate.target_recall={found.target:g} --set ann.certificate.k={found.k} --set"
+        f" ann.certificate.profile={profile}, or set these in its profile"
     )

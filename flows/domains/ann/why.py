@@ -46,7 +46,7 @@ ANSWERING = (
     "ann.neighbors",
     "ann.tuning",
 )
-_FINGER = ("ann.finger_basis", "ann.finger_tables")
+_FINGER = ("ann.finger_basis", "ann.finger_tables", "ann.finger_codes", "ann.finger_blocks")
 
 
 class Side:

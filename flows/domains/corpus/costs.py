@@ -18,7 +18,8 @@ def costs(settings: Settings, outlook: Outlook) -> Mapping[str, Estimate]:
         return {}
     sample = outlook.vectors[:_SAMPLE]
     row = len(zlib.compress(sample.tobytes(), 1)) / len(sample) + _BESIDE
-    found = vector_costs(outlook.rows, outlook.dimensions, stored_row=row)
+    workers = settings.run.workers or int(bool(settings.run.cluster))
+    found = vector_costs(outlook.rows, outlook.dimensions, stored_row=row, workers=workers)
     return {
         name: Estimate(round(cost.seconds, 1), round(cost.peak / 2**20, 1), round(cost.stored))
         for name, cost in found.items()

@@ -17,8 +17,8 @@ from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Artifact, Store
 from fingerpost.tasks.ann.certificate import certify
 from fingerpost.tasks.ann.codes import CodeParams, Codes, fit_codes
-from fingerpost.tasks.ann.finger_basis import FingerBasis
-from fingerpost.tasks.ann.open import kernel_metric, read_basis, read_certificate, read_graph
+from fingerpost.tasks.ann.edge_codes import EdgeCoder
+from fingerpost.tasks.ann.open import kernel_metric, read_certificate, read_coder, read_graph
 from fingerpost.tasks.ann.planned import HeldSearches, PlanOpener
 from fingerpost.tasks.ann.search_plan import PLAIN
 from fingerpost.tasks.ann.search_plan import Codes as Kind
@@ -90,21 +90,21 @@ _CURVE = pa.schema([(field.name, field.type) for field in contracts.CERTIFICATE.
 
 
 def _opener(store: Store, vectors: Ref, graph: Ref, parts: Mapping[str, Ref], metric: str) -> PlanOpener:
-    """What opens the indexes of plans, from artifacts; ``parts`` by role: codes, finger_basis."""
+    """What opens the indexes of plans, from artifacts; ``parts`` by role: codes, finger_codes."""
     codes: dict[Kind, Codes] = {}
     if "codes" in parts:
         fitted = Codes.from_arrays(tensors_from_arrow(store.open(parts["codes"], contracts.CODES).read("codes")))
         codes["bits8" if fitted.bits == 8 else "bits4"] = fitted
-    basis: FingerBasis | None = None
-    if "finger_basis" in parts:
-        basis = read_basis(store.open(parts["finger_basis"], contracts.FINGER_BASIS))
+    coder: EdgeCoder | None = None
+    if "finger_codes" in parts:
+        coder, _ = read_coder(store.open(parts["finger_codes"], contracts.FINGER_CODES))
     rows = read_vectors(store.open(vectors, corpus.VECTORS))
     # Searches then use them where they lie.
     rows.setflags(write=False)
     adjacency = read_graph(store.open(graph, contracts.GRAPH))
     # What reading took would stay beside the indexes that are opened now.
     release_memory()
-    return PlanOpener(rows, adjacency, kernel_metric(metric), codes, basis)
+    return PlanOpener(rows, adjacency, kernel_metric(metric), codes, coder)
 
 
 def _speeds(artifact: Artifact) -> Speeds:
@@ -155,6 +155,8 @@ def pack_index(
     """Puts an index into the form that is searched, as its certificate says, beside the documents that answers show."""
     plan = read_certificate(run.store.open(certificate, contracts.CERTIFICATE)).plan
     opened = _opener(run.store, vectors, graph, dict(zip(roles, parts, strict=True)), metric)
+    # FINGER's search is made of artifacts of its own; beside it plain search is packed, which the certificate is not of.
+    plan = PLAIN if plan.finger else plan
     packed = opened.packed(plan)
     del opened
     run.write("packed", arrays_to_arrow(packed.arrays()))

@@ -9,12 +9,9 @@ import pyarrow as pa
 from fingerpost.schemas import ann as contracts
 from fingerpost.schemas import corpus
 from fingerpost.schemas.matrices import (
-    dense_from_arrow,
-    dense_to_arrow,
     figures_to_arrow,
     fixed_lists,
     tensors_from_bytes,
-    tensors_to_arrow,
     tensors_to_bytes,
 )
 from fingerpost.schemas.refs import Ref
@@ -22,19 +19,17 @@ from fingerpost.schemas.store import Store
 from fingerpost.schemas.tensors import tensors_table
 from fingerpost.tasks.ann.build_cost import TimeLeft, check_memory
 from fingerpost.tasks.ann.evaluation import EvaluationParams, evaluate_searches
-from fingerpost.tasks.ann.finger_basis import FingerParams, fit_basis
-from fingerpost.tasks.ann.finger_tables import project_rows, range_tables
 from fingerpost.tasks.ann.graph import Graph
 from fingerpost.tasks.ann.hnsw import HnswBuilder, HnswIndex, HnswParams
 from fingerpost.tasks.ann.neighbors import NeighborParams, row_neighbors
-from fingerpost.tasks.ann.open import kernel_metric, open_finger, open_packed, read_basis, read_graph
+from fingerpost.tasks.ann.open import kernel_metric, open_deferred, open_packed, read_graph
 from fingerpost.tasks.corpus.open import read_vectors
 from fingerpost.tasks.shards import Shard, ShardOutput, available_memory, row_shards
 from fingerpost.tasks.stage import stage
 from fingerpost.tasks.stage_run import StageRun
 
 #: Rows inserted between two checks of the clock.
-_STEP_ROWS = 4096
+STEP_ROWS = 4096
 #: Seconds between checkpoints of a build: the maximum that a kill loses.
 CHECKPOINT_SECONDS = 30.0
 #: Seconds between two estimates of the time left.
@@ -50,15 +45,7 @@ def build_graph(run: StageRun, vectors: Ref, *, params: HnswParams) -> None:
     # Before the graph is written, which takes as much memory again.
     del builder, rows
     run.write("graph", tensors_table(graph_arrays(graph)))
-    run.quality = {
-        "nodes": graph.size,
-        "edges": len(graph.indices),
-        "levels": 1 + len(graph.upper),
-        "mean_degree": round(float(graph.degrees.mean()), 3),
-        "dimensions": dimensions,
-        "metric": params.metric,
-        "build_distances": distances,
-    }
+    run.quality = graph_figures(graph, dimensions, params.metric, distances)
 
 
 def _inserted(run: StageRun, rows: np.ndarray, kernel: HnswParams) -> HnswBuilder:
@@ -73,7 +60,7 @@ def _inserted(run: StageRun, rows: np.ndarray, kernel: HnswParams) -> HnswBuilde
     left, start = TimeLeft(builder.size), time.monotonic()
     last = told = start
     while builder.inserted < builder.size:
-        builder.insert_until(builder.inserted + _STEP_ROWS, threads=run.threads)
+        builder.insert_until(builder.inserted + STEP_ROWS, threads=run.threads)
         run.advance(builder.inserted)
         now = time.monotonic()
         left.add(builder.inserted, now - start)
@@ -84,54 +71,6 @@ def _inserted(run: StageRun, rows: np.ndarray, kernel: HnswParams) -> HnswBuilde
             run.workspace.save_checkpoint(builder.inserted, tensors_to_bytes(builder.state()))
             last = time.monotonic()
     return builder
-
-
-@stage(contracts.FINGER_BASIS)
-def fit_finger(run: StageRun, vectors: Ref, graph: Ref, *, params: FingerParams) -> None:
-    """Fits the residual directions to the graph, chooses the rank by correlation, and projects all vectors."""
-    rows = read_vectors(run.store.open(vectors, corpus.VECTORS))
-    adjacency = read_graph(run.store.open(graph, contracts.GRAPH))
-    basis = fit_basis(rows, adjacency, params=params)
-    run.write("basis", tensors_to_arrow(basis.arrays()))
-    run.write("projections", dense_to_arrow(project_rows(rows, basis, threads=run.threads)))
-    run.quality = {
-        "estimator": basis.estimator,
-        "rank": basis.rank,
-        "correlation": round(float(basis.chosen.correlation), 6),
-    }
-
-
-@stage(contracts.FINGER_TABLES)
-def compute_finger_tables(run: StageRun, vectors: Ref, graph: Ref, finger_basis: Ref, *, rows_per_shard: int) -> None:
-    """Computes the tables of FINGER for every node and edge, one shard per range of nodes."""
-    shards = row_shards(run.store.open(vectors, corpus.VECTORS).rows("vectors"), rows_per_shard)
-    figures = run.map_shards(_finger_shard, shards, vectors=vectors, graph=graph, finger_basis=finger_basis)
-    run.quality = {
-        "nodes": sum(f["nodes"] for f in figures),
-        "edges": sum(f["edges"] for f in figures),
-        "bytes": sum(f["bytes"] for f in figures),
-    }
-
-
-def _finger_shard(store: Store, shard: Shard, *, vectors: Ref, graph: Ref, finger_basis: Ref) -> ShardOutput:
-    adjacency = read_graph(store.open(graph, contracts.GRAPH))
-    fitted = store.open(finger_basis, contracts.FINGER_BASIS)
-    indptr = adjacency.indptr[shard.start : shard.stop + 1]
-    tables = range_tables(
-        read_vectors(store.open(vectors, corpus.VECTORS)),
-        dense_from_arrow(fitted.read("projections")),
-        indptr,
-        adjacency.indices[indptr[0] : indptr[-1]],
-        basis=read_basis(fitted),
-        begin=shard.start,
-    )
-    arrays = {name: array for name, array in tables.arrays().items() if not name.startswith("basis_")}
-    figures = {
-        "nodes": shard.stop - shard.start,
-        "edges": len(tables.edge_residual),
-        "bytes": sum(a.nbytes for a in arrays.values()),
-    }
-    return ShardOutput({"tables": tensors_to_arrow(arrays)}, figures)
 
 
 @stage(contracts.NEIGHBORS)
@@ -162,12 +101,12 @@ def evaluate_index(
     metric: str,
     params: EvaluationParams,
 ) -> None:
-    """Measures recall, work and speed of plain search and, given its basis and tables, FINGER's against exact search."""
+    """Measures recall, work and speed of plain search and, given its codes and blocks, FINGER's against exact search."""
     rows = read_vectors(run.store.open(vectors, corpus.VECTORS))
     rows.setflags(write=False)
     adjacency = read_graph(run.store.open(graph, contracts.GRAPH))
     plain = HnswIndex(rows, adjacency, kernel_metric(metric))
-    estimated = open_finger(run.store, rows, adjacency, finger[0], finger[1], metric) if finger else None
+    estimated = open_deferred(run.store, rows, adjacency, finger[0], finger[1], metric) if finger else None
     result = evaluate_searches(plain, estimated, params, clock=time.perf_counter)
     run.write("figures", figures_to_arrow(result.figures))
     run.quality, run.measured = result.quality, result.measured
@@ -195,6 +134,19 @@ def assemble_index(run: StageRun, *members: Ref, roles: tuple[str, ...]) -> None
         if role in by_role:
             run.quality |= run.store.manifest(by_role[role]).quality
     run.measured = {"finger_speedup": evaluation.run["measured"]["finger_speedup"]}
+
+
+def graph_figures(graph: Graph, dimensions: int, metric: str, distances: int) -> dict[str, object]:
+    """What the quality of a graph says, and of its build the number of distances."""
+    return {
+        "nodes": graph.size,
+        "edges": len(graph.indices),
+        "levels": 1 + len(graph.upper),
+        "mean_degree": round(float(graph.degrees.mean()), 3),
+        "dimensions": dimensions,
+        "metric": metric,
+        "build_distances": distances,
+    }
 
 
 def kernel_params(params: HnswParams) -> HnswParams:

@@ -62,3 +62,24 @@ def test_floats_are_packed_as_floats_and_neighbours_may_be_left_out() -> None:
     assert floats["pack_index"].stored - whole["pack_index"].stored == pytest.approx(3 * 128 * 1_000_000)
     assert "find_neighbors" in whole
     assert "find_neighbors" not in floats
+
+
+def test_shards_take_less_memory_each_and_share_the_time() -> None:
+    whole, shards = index_costs(WORK, TIMED), index_costs(replace(WORK, shards=8, workers=4), TIMED)
+    assert set(shards) - set(whole) == {"build_graph_shards", "merge_graph_shards"}
+    assert "build_graph" not in shards
+    assert shards["build_graph_shards"].peak < 0.4 * whole["build_graph"].peak
+    assert shards["build_graph_shards"].stored == shards["merge_graph_shards"].stored == whole["build_graph"].stored
+    few = index_costs(replace(WORK, shards=8, workers=1), TIMED)
+    assert 3 < few["build_graph_shards"].seconds / shards["build_graph_shards"].seconds <= 4
+    assert shards["merge_graph_shards"].seconds == pytest.approx(1.2 * whole["build_graph"].seconds, rel=0.1)
+
+
+def test_no_processes_are_awaited_where_shards_run_in_that_of_the_flow() -> None:
+    few, own = replace(WORK, rows=1_000, workers=1), replace(WORK, rows=1_000, workers=0)
+    gain = index_costs(few, TIMED)["find_neighbors"].seconds - index_costs(own, TIMED)["find_neighbors"].seconds
+    assert gain == pytest.approx(4.0)
+    taken = [vector_costs(1_000, 8, stored_row=9.0, workers=workers)["take_vectors"].seconds for workers in (1, 0)]
+    assert taken[0] - taken[1] == pytest.approx(4.0)
+    shards = [index_costs(replace(one, shards=4), TIMED)["build_graph_shards"].seconds for one in (few, own)]
+    assert shards[0] - shards[1] == pytest.approx(4.0)

@@ -38,7 +38,7 @@ def test_recall_of_eight_shards(metric: str) -> None:
     federated = FederatedIndex(
         [HnswIndex(vectors[a:b], graph, metric) for (a, b), graph in zip(bounds, graphs, strict=True)]
     )
-    merged = merge_graphs(vectors, graphs, params)
+    merged, _ = merge_graphs(vectors, graphs, params)
     assert faults(merged, 16) == []
     indexes = [HnswIndex(vectors, build(vectors, params)[0], metric), federated, HnswIndex(vectors, merged, metric)]
     exact = ExactIndex(vectors, metric).search(queries, 10)
@@ -53,7 +53,7 @@ def test_shards_of_different_kinds_of_rows_become_one_graph() -> None:
     rng = np.random.default_rng(0)
     vectors = np.concatenate([rng.normal(100 * i, 1, (250, 8)) for i in range(6)]).astype(np.float32)
     params = HnswParams(metric="l2", max_neighbors=8, ef_construction=60)
-    merged = merge_graphs(vectors, shard_graphs(vectors, params, 6)[1], params)
+    merged, _ = merge_graphs(vectors, shard_graphs(vectors, params, 6)[1], params)
     assert faults(merged, 8) == []
     exact = ExactIndex(vectors, "l2").search(vectors[::15], 10)
     assert recall(HnswIndex(vectors, merged, "l2").search(vectors[::15], 10, ef=40), exact) >= 0.9
@@ -64,7 +64,7 @@ def test_equal_rows_over_all_shards_are_found() -> None:
     others = rng.standard_normal((1000, 16))
     vectors = np.concatenate([others, np.full((500, 16), 0.1)])[rng.permutation(1500)].astype(np.float32)
     params = HnswParams(metric="l2", ef_construction=100)
-    merged = merge_graphs(vectors, shard_graphs(vectors, params, 4)[1], params)
+    merged, _ = merge_graphs(vectors, shard_graphs(vectors, params, 4)[1], params)
     assert faults(merged, 16) == []
     queries = others[::10].astype(np.float32)
     exact = ExactIndex(vectors, "l2").search(queries, 10)
@@ -87,9 +87,9 @@ def test_merged_graphs_are_sound_and_do_not_depend_on_threads(
     vectors = rng.integers(1, 4, (rows, dim)).astype(np.float32)
     params = HnswParams(metric=metric, max_neighbors=neighbors, ef_construction=20, seed=seed)
     graphs = shard_graphs(vectors, params, shards)[1]
-    merged = merge_graphs(vectors, graphs, params, ef=12)
+    merged, _ = merge_graphs(vectors, graphs, params, ef=12)
     assert faults(merged, neighbors) == []
-    assert same(merged, merge_graphs(vectors, graphs, params, ef=12, threads=3))
+    assert same(merged, merge_graphs(vectors, graphs, params, ef=12, threads=3)[0])
     # The levels are those of a single build.
     single, _ = build(vectors, params)
     assert [level.nodes.tolist() for level in merged.upper] == [level.nodes.tolist() for level in single.upper]
@@ -102,12 +102,12 @@ def test_every_path_merges_to_the_same_graph() -> None:
     vectors = clustered(900, 60, 2)
     params = HnswParams(metric="cosine", max_neighbors=6, ef_construction=30)
     graphs = shard_graphs(vectors, params, 3)[1]
-    merged = merge_graphs(vectors, graphs, params)
+    merged, _ = merge_graphs(vectors, graphs, params)
     active = kernel.active_path()
     try:
         for path in kernel.available_paths():
             kernel.force_path(path)
-            assert same(merged, merge_graphs(vectors, graphs, params))
+            assert same(merged, merge_graphs(vectors, graphs, params)[0])
     finally:
         kernel.force_path(active)
 

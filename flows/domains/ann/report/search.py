@@ -1,4 +1,4 @@
-"""Search and FINGER's estimates for the report, read from the artifacts of evaluation and basis."""
+"""Search and FINGER's estimates for the report, read from the artifacts of evaluation and codes."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -7,8 +7,8 @@ from fingerpost.flows.domains.ann.report.search_plots import SearchPoint
 from fingerpost.schemas import ann
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
-from fingerpost.tasks.ann.finger_cosines import RankStatistics
-from fingerpost.tasks.ann.open import read_basis
+from fingerpost.tasks.ann.edge_codes import CodingCost
+from fingerpost.tasks.ann.open import read_coder
 
 
 @dataclass(frozen=True)
@@ -34,35 +34,31 @@ class Search:
 
     @property
     def speed_words(self) -> str:
-        """A sentence on FINGER's measured speed and the search that ``auto`` uses; empty without measured times."""
+        """A sentence on FINGER's measured speed; empty without measured times."""
         if self.speedup is None:
             return ""
         measured = (
             f"At equal recall (median over the recalls that both reach), FINGER answered {self.speedup:.2f} times as"
             " many queries per second as plain HNSW search"
         )
-        if self.speedup >= 1:
-            return f"{measured}. The index therefore serves FINGER search under method “auto”."
-        return (
-            f"{measured}: a ratio below 1, FINGER is slower here. The index therefore serves plain search under method"
-            " “auto”."
-        )
+        return f"{measured}." if self.speedup >= 1 else f"{measured}: a ratio below 1, FINGER is slower here."
 
 
 @dataclass(frozen=True)
 class Finger:
-    """The accuracy of the estimates by rank; ``wanted`` is None where the rank was given."""
+    """What FINGER's estimates are made of, and what each choice of directions and bits was taken to cost."""
 
     rank: int
-    code: str
-    wanted: float | None
-    statistics: tuple[RankStatistics, ...]
+    bits: int
+    tried: tuple[CodingCost, ...]
 
     @property
-    def reached(self) -> bool:
-        """Whether the rank in use reaches the wanted correlation."""
-        chosen = next((row.correlation for row in self.statistics if row.rank == self.rank), 0.0)
-        return self.wanted is not None and chosen >= self.wanted
+    def errors(self) -> dict[int, list[tuple[int, float]]]:
+        """By bits: (directions, error of the estimated cosine)."""
+        found: dict[int, list[tuple[int, float]]] = {}
+        for cost in self.tried:
+            found.setdefault(cost.bits, []).append((cost.rank, cost.error))
+        return found
 
 
 def read_search(store: Store, stage: dict[str, Any]) -> Search:
@@ -90,9 +86,6 @@ def read_search(store: Store, stage: dict[str, Any]) -> Search:
 
 
 def read_finger(store: Store, stage: dict[str, Any]) -> Finger:
-    """The basis of FINGER that a stage fitted."""
-    artifact = store.open(Ref.parse(stage["ref"]), ann.FINGER_BASIS)
-    basis = read_basis(artifact)
-    params = artifact.manifest.identity["parameters"].get("params", {})
-    wanted = params.get("correlation_threshold") if params.get("rank") is None else None
-    return Finger(basis.rank, basis.code, wanted, basis.statistics)
+    """The directions and codes of FINGER that a stage fitted."""
+    coder, _ = read_coder(store.open(Ref.parse(stage["ref"]), ann.FINGER_CODES))
+    return Finger(coder.rank, coder.bits, coder.tried)

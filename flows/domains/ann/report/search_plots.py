@@ -59,29 +59,23 @@ def recall_distances_svg(curves: Curves, *, k: int = 10, size: tuple[float, floa
 
 
 @drawn_once
-def correlation_svg(
-    ranks: Sequence[int], correlations: Sequence[float], *, chosen: int, size: tuple[float, float] = (6.4, 2.9)
+def estimate_errors_svg(
+    errors: dict[int, list[tuple[int, float]]], *, chosen: tuple[int, int], size: tuple[float, float] = (6.4, 2.9)
 ) -> str:
-    """Correlation of true and estimated residual cosines by number of directions; the chosen number is marked."""
+    """Error of the estimated cosine by number of directions, a curve by bits; the chosen (directions, bits) is marked."""
     figure, axes = new_figure(size)
-    colour = LOOKS["finger"][1]
-    axes.plot(ranks, correlations, color=colour, marker="s", markersize=5, linewidth=1.8)
-    for rank, value in zip(ranks, correlations, strict=True):
-        if rank == chosen:
-            axes.plot([rank], [value], marker="o", markersize=13, markerfacecolor="none", markeredgecolor=colour)
-            axes.annotate(
-                f"in use: {rank}",
-                (rank, value),
-                xytext=(0, -18),
-                textcoords="offset points",
-                ha="center",
-                color=INK,
-                fontsize=9,
-            )
-    axes.set_xlabel("directions kept", color=INK)
-    axes.set_ylabel("correlation", color=INK)
-    axes.set_xticks(list(ranks))
-    axes.margins(x=0.08, y=0.25)
+    for (bits, points), (colour, marker) in zip(sorted(errors.items()), SERIES, strict=False):
+        label = f"{bits} bit{'s' if bits > 1 else ''}"
+        axes.plot(*zip(*points, strict=True), color=colour, marker=marker, markersize=5, linewidth=1.8, label=label)
+        for rank, value in points:
+            if (rank, bits) == chosen:
+                axes.plot([rank], [value], marker="o", markersize=13, markerfacecolor="none", markeredgecolor=colour)
+    axes.set_xlabel("directions", color=INK)
+    axes.set_ylabel("error of the cosine", color=INK)
+    axes.set_xticks(sorted({rank for points in errors.values() for rank, _ in points}))
+    axes.set_ylim(bottom=0)
+    axes.margins(x=0.08)
+    axes.legend(frameon=False, fontsize=9)
     return as_svg(figure)
 
 

@@ -10,7 +10,7 @@ from fingerpost.flows.domains.ann.report.retrieval import Retrieval, read_retrie
 from fingerpost.flows.domains.ann.report.retrieval_plots import found_svg
 from fingerpost.flows.domains.ann.report.search import Finger, Search, read_finger, read_search
 from fingerpost.flows.domains.ann.report.search_plots import (
-    correlation_svg,
+    estimate_errors_svg,
     recall_distances_svg,
     recall_speed_svg,
     ways_svg,
@@ -35,10 +35,13 @@ _PARTS = {
         "build_postings",
     ),
     "vectors": ("weigh_documents", "fit_projection", "embed_documents", "take_vectors"),
-    "graph, neighbours": ("build_graph", "find_neighbors"),
+    "graph, neighbours": (
+        *("build_graph", "build_graph_shards", "merge_graph_shards", "update_graph"),
+        "find_neighbors",
+    ),
     "tables of FINGER": ("fit_finger", "compute_finger_tables"),
     "tuning": ("tune_search",),
-    "codes, certificate": ("fit_codes", "measure_searches", "certify_search"),
+    "codes, certificate": ("fit_vector_codes", "measure_searches", "certify_search"),
     "packed index": ("pack_index",),
     "evaluations": ("evaluate_index", "evaluate_retrieval", "judge_search"),
 }
@@ -68,18 +71,18 @@ class Contents:
 
 def gather(store: Store, record: dict[str, Any]) -> Contents | None:
     """The contents of a run that built an index; None where it built none."""
-    names = (ann.GRAPH, ann.EVALUATION, ann.FINGER_BASIS, ann.RETRIEVAL, ann.TUNING)
-    graph, evaluation, basis, retrieval, tuning = (stage_of(record, contract.name) for contract in names)
-    if not (graph or evaluation or basis or retrieval or tuning):
+    names = (ann.GRAPH, ann.EVALUATION, ann.FINGER_CODES, ann.RETRIEVAL, ann.TUNING)
+    graph, evaluation, codes, retrieval, tuning = (stage_of(record, contract.name) for contract in names)
+    if not (graph or evaluation or codes or retrieval or tuning):
         return None
     attempt, judgement, imported = Attempts(), stage_of(record, ann.JUDGEMENT.name), quality_of(record, ann.JUDGED.name)
     certificate, speeds = stage_of(record, ann.CERTIFICATE.name), stage_of(record, ann.SPEEDS.name)
     return Contents(
         search=attempt(partial(read_search, store, evaluation), None) if evaluation else None,
-        finger=attempt(partial(read_finger, store, basis), None) if basis else None,
+        finger=attempt(partial(read_finger, store, codes), None) if codes else None,
         retrieval=attempt(partial(read_retrieval, store, retrieval), None) if retrieval else None,
         graph=quality_of(record, ann.GRAPH.name),
-        tables=quality_of(record, ann.FINGER_TABLES.name),
+        tables=quality_of(record, ann.FINGER_BLOCKS.name),
         evaluated=quality_of(record, ann.EVALUATION.name),
         retrieved=quality_of(record, ann.RETRIEVAL.name),
         tuning=attempt(partial(read_tuning, store, tuning), None) if tuning else None,
@@ -124,13 +127,12 @@ def plots(contents: Contents) -> dict[str, Plot]:
             recall_distances_svg(search.curves, k=search.k),
             "Recall against work: down and to the right is better.",
         )
-    if finger and len(finger.statistics) > 1:
-        ranks, values = [row.rank for row in finger.statistics], [row.correlation for row in finger.statistics]
-        drawn["correlation"] = Plot(
-            "Correlation by directions kept",
-            "Correlation of true and estimated cosines by number of directions; the values are in the table",
-            correlation_svg(ranks, values, chosen=finger.rank),
-            "Correlation of the true and the estimated cosines of residuals.",
+    if finger and len(finger.tried) > 1:
+        drawn["estimates"] = Plot(
+            "Errors of FINGER's estimates",
+            "Error of the estimated cosine by number of directions and by bits of a code; the values are in the table",
+            estimate_errors_svg(finger.errors, chosen=(finger.rank, finger.bits)),
+            "Standard deviation of the error of estimated cosines; the mark is the choice in use.",
         )
     return drawn
 
@@ -167,7 +169,8 @@ def cards(contents: Contents) -> list[tuple[str, str]]:
     if contents.graph:
         shown.append(("dimensions", formats.count(contents.graph["dimensions"])))
     if contents.certified:
-        shown.append((f"recall@{contents.certified.certificate.k}, certified", contents.certified.recall_words))
+        known = contents.certified.certificate
+        shown.append((f"recall@{known.k}, at least {known.at.low:.4f}", formats.figure(known.at.recall)))
     shown += [
         (f"recall@{name.removeprefix('recall_at_')} (plain)", formats.figure(value))
         for name, value in contents.evaluated.items()
