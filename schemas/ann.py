@@ -61,7 +61,7 @@ CODES = Contract(
     "ann.codes",
     1,
     (tensor_table("codes"),),
-    "the vectors in short codes, of each kind that a search may use, and what makes them of vectors",
+    "the map from vectors to the short codes that candidates are found by",
 )
 SPEEDS = Contract(
     "ann.speeds", 1, (_FIGURES,), "recall, work and memory of the ways to search an index, on queries that it lacks"

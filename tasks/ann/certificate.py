@@ -153,7 +153,8 @@ def _point(
         found = recalls(result, asked, vectors, metric)
         work = result.counters.distances / asked.size, result.counters.estimates / asked.size
     mean = mean_between(found, confidence=params.each)
-    # A search as wide as the index compares every vector that an entry leads to, which is all of them.
-    complete = width >= len(vectors) and mean.mean == 1.0
+    # A search as wide as the index compares every vector that an entry leads to, which is all of them; by what it keeps of
+    # them, which may be less than they are.
+    complete = width >= len(vectors) and mean.mean == 1.0 and getattr(index, "exact", True)
     low, high = (1.0, 1.0) if complete else (mean.low, mean.high)
     return CertifiedWidth(width, round(mean.mean, 9), low, high, *work)

@@ -12,6 +12,8 @@ from fingerpost.tasks.ann.search import Metric, checked_vectors
 
 #: Nodes whose lists are gathered at once, so that the indexes of a gather stay small beside the file.
 _BLOCK = 1 << 16
+#: Maximum number of levels of a graph that is read; ours count them in 8 bits, and even a billion nodes have fewer than 20.
+MAX_LEVELS = 255
 
 
 class ExchangeError(ValueError):

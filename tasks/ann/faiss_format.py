@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fingerpost.tasks.ann.exchanged import (
+    MAX_LEVELS,
     Bytes,
     ExchangedIndex,
     ExchangeError,
@@ -39,8 +40,6 @@ _OTHERS = {
 _DUMMY = 1 << 20
 #: Levels with a smaller probability are not listed.
 _LEAST_PROBABILITY = 1e-9
-#: A greater number of levels would be a damaged file.
-_MAX_LEVELS = 1 << 10
 _EF_SEARCH = 16
 
 
@@ -105,7 +104,7 @@ def _hnsw(source: Bytes) -> ExchangedIndex:
     ef_construction = source.number(np.int32, "efConstruction")
     for what in ("efSearch", "upper_beam"):
         source.number(np.int32, what)
-    if len(tops) != rows or tops.min() < 1 or tops.max() != top + 1 or not top + 1 < len(widths) <= _MAX_LEVELS:
+    if len(tops) != rows or tops.min() < 1 or tops.max() != top + 1 or not top + 1 < len(widths) <= MAX_LEVELS:
         raise source.fail(f"levels of {rows} nodes up to {top}", f"{len(tops)} of {len(widths) - 1} levels")
     if widths[0] != 0 or (np.diff(widths) < 0).any():
         raise source.fail("numbers of neighbours that ascend by level from 0", f"{widths[:5].tolist()}")

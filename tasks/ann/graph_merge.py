@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fingerpost.ext import hnsw as kernel
 from fingerpost.tasks.ann.graph import Graph, GraphError, UpperLevel
+from fingerpost.tasks.ann.growth import graph_levels
 from fingerpost.tasks.ann.hnsw import BuildCounters, HnswParams
 from fingerpost.tasks.ann.search import checked_vectors, no_direction
 
@@ -39,7 +40,7 @@ def merge_graphs(
     bounds = np.concatenate([[0], np.cumsum([graph.size for graph in graphs])]).astype(np.uint64)
     if int(bounds[-1]) != len(rows):
         raise GraphError(f"graphs: expected {len(rows)} nodes in all, got {int(bounds[-1])}; pass one for each shard")
-    levels = np.concatenate([_levels(graph) for graph in graphs])
+    levels = np.concatenate([graph_levels(graph) for graph in graphs])
     builder = kernel.Builder(
         rows, params.metric, params.max_neighbors, params.ef_construction, params.seed, threads=threads, levels=levels
     )
@@ -53,13 +54,6 @@ def merge_graphs(
         after_round(len(bounds) - 1)
     builder.connect()
     return _graph(builder, levels), BuildCounters(*builder.counters)
-
-
-def _levels(graph: Graph) -> NDArray[np.uint8]:
-    levels = np.zeros(graph.size, dtype=np.uint8)
-    for number, level in enumerate(graph.upper, start=1):
-        levels[level.nodes] = number
-    return levels
 
 
 def _restore(builder: kernel.Builder, graph: Graph, start: int, max_neighbors: int) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fingerpost.tasks.ann.exchanged import (
+    MAX_LEVELS,
     Bytes,
     ExchangedIndex,
     ExchangeError,
@@ -78,8 +79,6 @@ def read_hnswlib(
     lists = [LevelLists(np.arange(head.count, dtype=np.uint32), words, starts, head.max_m0, counts)]
     levels, upper = _upper(source, head)
     source.end()
-    if len(upper) != head.top:
-        raise source.fail(f"{head.top + 1} levels", f"{len(upper) + 1}")
     return ExchangedIndex(
         vectors,
         graph_of_lists(levels, [*lists, *upper], head.entry, name=name),
@@ -98,6 +97,8 @@ def _header(source: Bytes) -> _Header:
     fits = sizes[0] == 4 + 4 * head.max_m0 and sizes[1] >= 4 and sizes[1] % 4 == 0 and sizes[2] == 8
     if head.offset_level0 != 0 or not fits or not 1 <= head.max_m <= 2**16 or not 1 <= head.max_m0 < 2**16:
         raise source.fail("the header of an index", "other numbers")
+    if not 0 <= head.top < MAX_LEVELS:
+        raise source.fail(f"at most {MAX_LEVELS} levels", f"{head.top + 1}")
     if not 1 <= head.count <= head.max_elements or head.count > source.left // head.row_bytes:
         raise source.fail(f"{head.count} rows of {head.row_bytes} bytes, at least one", f"{source.left} bytes")
     return head
@@ -115,6 +116,8 @@ def _upper(source: Bytes, head: _Header) -> tuple[NDArray[np.int64], list[LevelL
         raise source.fail("lists of whole numbers", f"{source.left} bytes")
     words = source.array(np.uint32, source.left // 4, "lists")
     levels, places = _places(source, words, head)
+    if int(levels.max()) != head.top:
+        raise source.fail(f"{head.top + 1} levels", f"{int(levels.max()) + 1}")
     stride = head.max_m + 1
     lists = []
     for level in range(1, int(levels.max()) + 1):

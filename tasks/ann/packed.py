@@ -151,6 +151,11 @@ class PackedIndex:
         return self.header.size
 
     @property
+    def exact(self) -> bool:
+        """Whether distances are those of the vectors as given."""
+        return self.header.keeping != "bits12"
+
+    @property
     def nbytes(self) -> int:
         """Bytes of all arrays."""
         return sum(array.nbytes for array in self._arrays.values())
@@ -174,13 +179,15 @@ class PackedIndex:
 
         keep: the rows that may be returned, for all queries or for each, as :func:`keep_rows` takes them. Few are compared
         all; of more, the search finds about as many as one without keep and of the same width. rerank: candidates that are
-        compared exactly, at least k; by default the index's own number or half of ef, whichever is greater.
+        compared exactly, at least k; by default the index's own number or half of ef, whichever is greater, and all of a
+        search as wide as the index.
         """
         check_search(k, ef, threads)
         rows = checked_vectors(queries, "queries", columns=self.header.dim)
         # No more than all are found, however wide a search is; the kernel makes room for its width.
-        most = min(max(self.header.rerank, ef // 2) if rerank is None else rerank, self.size)
         ef = min(ef, self.size)
+        half = ef if ef == self.size else ef // 2
+        most = min(max(self.header.rerank, half) if rerank is None else rerank, self.size)
         if keep is None:
             return self._searched(rows, k, ef, most, threads)
         sets = keep_rows(keep, size=self.size, queries=len(rows))

@@ -1,17 +1,22 @@
 """Certificates: what they promise holds on queries that nobody has asked yet."""
 
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 import pytest
 
 from fingerpost.tasks.ann.certificate import Certificate, UnreachedRecallError, certify
+from fingerpost.tasks.ann.codes import CodeParams, fit_codes
+from fingerpost.tasks.ann.exact import ExactIndex
 from fingerpost.tasks.ann.held_out import asked, given_queries, held_out_documents, recalls, rows_to_hold_out
 from fingerpost.tasks.ann.hnsw import HnswIndex, HnswParams, build
+from fingerpost.tasks.ann.planned import HeldSearches, PlanOpener
 from fingerpost.tasks.ann.search import SearchCounters, SearchResult
 from fingerpost.tasks.ann.search_plan import PLAIN, SearchPlan, plans_to_try
 from fingerpost.tasks.ann.search_tuning import CertificateParams, Speeds, choose, measure, search_widths
 from tests.data import data_folder
+from tests.support.vectors import decaying
 
 NONE_REMOVED = np.empty(0, dtype=np.int64)
 
@@ -98,6 +103,38 @@ def test_few_documents_are_all_compared() -> None:
     assert all("cannot be certified at any width with so few queries" in one.reason for one in tried)
     assert found.reached
     assert found.at.low == 1.0
+
+
+@pytest.mark.parametrize("outlier", [1.0, 1e6])
+@pytest.mark.parametrize("codes", ["bits4", "bits8"])
+def test_few_documents_are_all_compared_exactly_where_codes_find_them(
+    codes: Literal["bits4", "bits8"], outlier: float
+) -> None:
+    vectors = decaying(200, 100, seed=1)
+    vectors[0, 0] = outlier
+    graph, fitted = (
+        build(vectors, HnswParams(8, 60, "l2"))[0],
+        fit_codes(vectors, "l2", CodeParams(bits=int(codes[-1]))),
+    )
+    plan = SearchPlan("fast", "bits8" if fitted.bits == 8 else "bits4")
+    opener = PlanOpener(vectors, graph, "l2", {plan.codes: fitted})
+    params = CertificateParams(queries=100, plan=plan)
+    held = HeldSearches.of(opener, params)
+    made = certify(held.opener(plan), plan, held.certifying(), vectors, "l2", params, population="documents")
+    assert made.at.low == 1.0
+    queries = decaying(100, 100, seed=2)
+    found = opener.packed(plan).search(queries, 10, ef=made.ef)
+    assert np.array_equal(found.ids, ExactIndex(vectors, "l2").search(queries, 10).ids)
+
+
+def test_few_documents_are_no_proof_where_their_vectors_are_kept_with_loss() -> None:
+    vectors = decaying(20, 100, seed=1)
+    graph, fitted = build(vectors, HnswParams(8, 60, "l2"))[0], fit_codes(vectors, "l2")
+    plan = SearchPlan("compact", "bits4" if fitted.bits == 4 else "bits8")
+    params = CertificateParams(queries=100, plan=plan)
+    held = HeldSearches.of(PlanOpener(vectors, graph, "l2", {plan.codes: fitted}), params)
+    made = certify(held.opener(plan), plan, held.certifying(), vectors, "l2", params, population="documents")
+    assert made.at.low < 0.5
 
 
 def speeds_of(seconds: dict[str, float], recall: float = 0.999) -> Speeds:

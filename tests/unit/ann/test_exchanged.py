@@ -187,6 +187,15 @@ def test_a_damaged_file_is_refused_or_read_with_bounded_memory(data: st.DataObje
     assert peak < 60 * len(content)
 
 
+def test_more_levels_than_a_graph_has_are_refused_at_once(files: dict[str, np.ndarray]) -> None:
+    """Each would take a pass over all nodes."""
+    top = np.array([100_000], "<i4").view(np.uint8)
+    content = files["hnswlib_l2"].copy()
+    content[48:52] = top
+    with pytest.raises(ExchangeError, match="expected at most 255 levels, found 100001"):
+        read("hnswlib_l2", content)
+
+
 def test_other_kinds_of_files_are_named(files: dict[str, np.ndarray]) -> None:
     quantised = files["faiss_l2"].copy()
     quantised[:4] = np.frombuffer(b"IHNs", np.uint8)

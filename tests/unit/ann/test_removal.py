@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fingerpost.ext import removal
-from fingerpost.tasks.ann.graph import Graph, GraphError
+from fingerpost.tasks.ann.graph import Graph, GraphError, reachable
 from fingerpost.tasks.ann.held_out import asked, recalls
 from fingerpost.tasks.ann.hnsw import HnswIndex, HnswParams, build
 from fingerpost.tasks.ann.removal import graph_without
@@ -85,6 +85,24 @@ def test_removed_rows_are_found_no_more_easily_than_in_a_build_without_them() ->
     by_build = recalls(without.search(vectors[rows], 10, ef=16), fresh, vectors[~removed], "l2").mean()
     assert 0.5 < by_removal <= by_build + 0.015
     assert by_removal >= by_build - 0.06
+
+
+@pytest.mark.parametrize(("rows", "equal"), [(20, 20), (200, 200), (1_000, 333)])
+def test_what_is_left_of_a_crowd_of_equal_vectors_stays_in_reach(rows: int, equal: int) -> None:
+    """Equal vectors name few others, and most of those may be removed."""
+    random = np.random.default_rng(5)
+    vectors = clouds(rows, 16)
+    vectors[:equal] = vectors[0]
+    vectors = random.permutation(vectors)
+    graph, _ = build(vectors, HnswParams(16, 60, "l2"))
+    free = np.ones(rows, dtype=bool)
+    for fixed in (graph.entry_points, *(level.nodes for level in graph.upper)):
+        free[fixed] = False
+    removed = np.zeros(rows, dtype=bool)
+    removed[random.permutation(np.flatnonzero(free))[: rows // 10]] = True
+    found = graph_without(vectors, graph, removed, "l2")
+    assert np.array_equal(reachable(found), ~removed)
+    assert not removed[found.indices].any()
 
 
 def test_what_cannot_be_removed_is_said() -> None:
