@@ -236,7 +236,7 @@ def build_index(
     made["vectors"] = vectors = features.embed_documents.execute(env, made["features"], made["projection"])
     made["graph"] = graph = ann.build_graph.execute(env, vectors, params=hnsw)
     made["finger_codes"] = coded = finger.fit_finger.execute(
-        env, vectors, graph, metric=metric, params=EdgeCodeParams(sample=500, rank=4)
+        env, vectors, graph, metric=metric, params=EdgeCodeParams(nodes=500, rank=4)
     )
     made["finger_blocks"] = blocks = finger.compute_finger_tables.execute(
         env, vectors, graph, coded, metric=metric, rows_per_shard=rows_per_shard

@@ -54,13 +54,13 @@ class EdgeCodeParams:
     """Parameters of the codes; ValueError for values out of range.
 
     rank, bits: None chooses those whose estimated work is least. margin: by how many standard deviations of its error
-    an estimate is lowered. sample: maximum number of sampled nodes.
+    an estimate is lowered. nodes: maximum number of sampled nodes.
     """
 
     rank: int | None = None
     bits: int | None = None
     margin: float = 0.4
-    sample: int = 20_000
+    nodes: int = 20_000
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -70,8 +70,8 @@ class EdgeCodeParams:
             raise ValueError(f"bits: expected one of {BITS}, got {self.bits}; choose one of them")
         if not 0 <= self.margin < float("inf"):
             raise ValueError(f"margin: expected a number of at least 0, got {self.margin}; 0 lowers nothing")
-        if self.sample < 1:
-            raise ValueError(f"sample: expected at least 1 node, got {self.sample}; raise it")
+        if self.nodes < 1:
+            raise ValueError(f"nodes: expected at least 1 sampled node, got {self.nodes}; raise it")
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ def fit_edge_codes(
     VectorError if they do not fit. Pairs of neighbours of one node stand for a query and a neighbour.
     """
     params = params or EdgeCodeParams()
-    sample = sample_edges(vectors, graph, nodes=params.sample, seed=params.seed)
+    sample = sample_edges(vectors, graph, nodes=params.nodes, seed=params.seed)
     judged = EdgeSample(sample.first[:MOST_PAIRS], sample.second[:MOST_PAIRS], sample.directions, sample.tiny_norm2)
     dim = sample.directions.shape[1]
     tried: list[CodingCost] = []

@@ -176,6 +176,7 @@ def test_vectors_of_other_bases_are_not_compared_and_those_of_one_basis_are(worl
         "features",
         "projection",
         "vectors",
+        "codes",
         "postings",
     ]
 

@@ -208,7 +208,7 @@ def test_a_nightly_with_interactions_publishes_both_products(nights: Path) -> No
     for record, compared in zip(runs(store), (6, 0), strict=True):
         assert [move["ref"].split("/")[0] for move in record["publications"]] == ["ann.index", "xmr.ranker"]
         against_live = [gate for gate in record["gates"] if "_against_live" in gate["gate"]]
-        assert (len(record["gates"]) - len(against_live), len(against_live)) == (8, compared)
+        assert (len(record["gates"]) - len(against_live), len(against_live)) == (9, compared)
         assert record["refs"]["features"] != record["refs"]["ranker_features"]
     asked = request(nights).for_day("2026-01-06")
     run_flow("nightly", asked, quiet=True)

@@ -50,7 +50,7 @@ def test_the_page_names_state_publication_gates_quarantine_and_plots(made: tuple
     assert "## How texts are answered\n\n| part | value | in use | why |" in text
     assert "## Known documents: whole texts\n\n| method | MRR | recall@10 |" in text
     pictures = [line for line in text.splitlines() if line.startswith("![")]
-    assert len(pictures) == 3
+    assert len(pictures) == 5
     for picture in pictures:
         prefix, _, encoded = picture.removesuffix(")").partition("base64,")
         assert prefix.endswith("(data:image/svg+xml;")

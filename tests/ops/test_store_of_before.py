@@ -45,8 +45,11 @@ _SEARCH = (
     *("fit_projection", "embed_documents", "build_graph", "fit_finger", "compute_finger_tables", "find_neighbors"),
     *("evaluate_index", "tune_search", "evaluate_retrieval", "assemble_index"),
 )
+#: The stages from a graph to a certified search.
+_CERTIFIED = ("fit_vector_codes", "measure_searches", "certify_search", "pack_index")
 #: What a rerun of a nightly over the same inputs computes: these artifacts have another form now, the others stay.
 RERUN = {
+    **dict.fromkeys(_CERTIFIED, "an index is searched by codes, and certified"),
     **dict.fromkeys(_SEARCH, "documents are found by an index of their terms, and vectors are made of these"),
     "list_queries": "queries have a contract of their own",
     "import_embeddings": "embeddings have a contract of their own, and columns by their own names",

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from fingerpost.flows.commands import backfilling, stack
-from fingerpost.flows.domains.ann import answer_tables
+from fingerpost.flows.domains.ann import answer_tables, tuned
 from fingerpost.flows.domains.autocomplete import complete
 from fingerpost.flows.domains.kg import align, explain, review
 from fingerpost.flows.domains.metric import tables
@@ -38,6 +38,9 @@ from fingerpost.schemas.pins import Pin
 from fingerpost.schemas.publish import Gate, Publication
 from fingerpost.schemas.remembered import Remembered
 from fingerpost.tasks.ann.answers import Answer, Answers, MatchedTerm
+from fingerpost.tasks.ann.certificate import Certificate, CertifiedWidth
+from fingerpost.tasks.ann.search_plan import PLAIN
+from fingerpost.tasks.ann.search_tuning import Tried
 from fingerpost.tasks.autocomplete.completer import Suggestion
 from fingerpost.tasks.autocomplete.request import Request
 from fingerpost.tasks.corpus.snippets import Snippet
@@ -58,6 +61,7 @@ def everything(text: str, patch: pytest.MonkeyPatch) -> Iterator[Shown]:
     yield lambda: _answers(text, explain=True), 4
     missing = Answers([], 0, 0, 0, "fused", missing=(text,), spellings={text: [text]})
     yield lambda: answer_tables.show(text, missing, "r", k=1), 3
+    yield lambda: _tuned(text), 2
     yield lambda: _rank(text), 3
     yield lambda: rank._show(text, [], SimpleNamespace(ref="r")), 1  # type: ignore[arg-type]
     yield lambda: _complete(text), 1
@@ -110,6 +114,12 @@ def as_json(text: str, patch: pytest.MonkeyPatch) -> Iterator[Callable[[], None]
     yield lambda: live.show_status(store, as_json=True)  # type: ignore[arg-type]
     yield lambda: show_explanation(Explanation(text, True), as_json=True)
     yield lambda: backfilling._show_selected(_asked(), [Partition("2026-01-02", "failed", text)], as_json=True)
+
+
+def _tuned(text: str) -> None:
+    certificate = Certificate(PLAIN, 10, 0.98, 40, "documents", 100, 0.95, (CertifiedWidth(40, 1, 0.99, 1, 10, 0),))
+    ways = [Tried(PLAIN, 40, 100.0, 1.0, True, text)]
+    tuned._show(SimpleNamespace(ref=text), certificate, ways, {}, profile="fast")  # type: ignore[arg-type]
 
 
 def _answers(text: str, *, explain: bool) -> None:

@@ -89,7 +89,15 @@ ANN = Domain(
         **{
             f"ann.finger.{name}": "FINGER codes residuals in ann.finger.rank directions of ann.finger.bits; remove it"
             for name in (
-                *("estimator", "candidate_ranks", "correlation_threshold", "matching", "error_term", "precision"),
+                *(
+                    "estimator",
+                    "candidate_ranks",
+                    "correlation_threshold",
+                    "matching",
+                    "error_term",
+                    "precision",
+                    "sample",
+                ),
             )
         },
     },

@@ -134,7 +134,7 @@ def test_entries_are_a_level_or_spread_and_hold_the_entry_points() -> None:
 
 
 @pytest.mark.parametrize(
-    "settings", [{"rank": 0}, {"bits": 3}, {"margin": -1.0}, {"margin": float("nan")}, {"sample": 0}]
+    "settings", [{"rank": 0}, {"bits": 3}, {"margin": -1.0}, {"margin": float("nan")}, {"nodes": 0}]
 )
 def test_settings_that_make_no_sense_are_refused(settings: dict) -> None:
     with pytest.raises(ValueError, match="expected"):
