@@ -145,7 +145,7 @@ def main() -> None:
     for found in (value for module in modules for value in vars(module).values()):
         if isinstance(found, Stage):
             code_hash(found.function)
-    fingerpost.tasks.shards.BLOCK_ROWS = fingerpost.tasks.ann.stages.index._STEP_ROWS = (
+    fingerpost.tasks.shards.BLOCK_ROWS = fingerpost.tasks.ann.stages.index.STEP_ROWS = (
         fingerpost.tasks.corpus.stages.features._PASS_ROWS
     ) = BLOCK_ROWS
     for line in sys.stdin:
