@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 
+from fingerpost.tasks.ann.codes import fit_codes
 from fingerpost.tasks.ann.finger_basis import Estimator, FingerParams
 from fingerpost.tasks.ann.finger_search import FingerIndex
 from fingerpost.tasks.ann.graph import Graph
 from fingerpost.tasks.ann.hnsw import HnswIndex, HnswParams
+from fingerpost.tasks.ann.packed import PackedIndex
 from fingerpost.tasks.ann.search import Index, SearchResult
 from tests.bench.ann_sets import Dataset, K, built_graph
 from tests.bench.results import cpu_seconds
@@ -34,6 +36,11 @@ class Ours:
 def plain(data: Dataset, graph: Graph) -> Index:
     """Plain search of float32 vectors."""
     return HnswIndex(data.vectors, graph, data.metric)
+
+
+def coded(data: Dataset, graph: Graph) -> Index:
+    """The packed index with codes of 4 bits; whole numbers are kept as such where the vectors are."""
+    return PackedIndex.pack(data.vectors, graph, data.metric, codes=fit_codes(data.vectors, data.metric))
 
 
 def finger(estimator: Estimator) -> Wrap:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.bench.ann_contenders import Ours, Wrap, plain
+from tests.bench.ann_contenders import Ours, Wrap, coded, plain
 from tests.bench.ann_curves import Curve, measure_curves, rate_at
 from tests.bench.ann_options import Rows, run_part
 from tests.bench.ann_sets import DATASETS, Dataset, exact_answers
@@ -21,7 +21,7 @@ LEVEL = 0.98
 WIDTHS = (10, 20, 40, 80, 160)
 #: Standard deviation of the noise of drawn rows, in units of a component (integers from 0 to 255).
 NOISE = 8.0
-CONTENDERS: dict[str, Wrap] = {"hnsw": plain}
+CONTENDERS: dict[str, Wrap] = {"hnsw": plain, "packed": coded}
 
 
 def descriptors(rows: int, queries: int) -> tuple[np.ndarray, np.ndarray]:

@@ -12,8 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from fingerpost import ext
-from fingerpost.tasks.ann import hnsw
+from fingerpost.ext.hnsw import SOURCE_HASH
 from fingerpost.tasks.ann.exact import ExactIndex
 from fingerpost.tasks.ann.graph import Graph, UpperLevel
 from fingerpost.tasks.ann.hnsw import HnswParams, build
@@ -55,7 +54,7 @@ def exact_answers(vectors: np.ndarray, queries: np.ndarray, metric: Metric) -> S
 
 def built_graph(vectors: np.ndarray, params: HnswParams) -> tuple[float, Graph]:
     """CPU seconds of a build on one thread, and its graph; kept between runs while the code that builds stays the same."""
-    path = cache_folder() / f"graph-{digest(vectors, asdict(params), *_builder_code())}.npz"
+    path = cache_folder() / f"graph-{digest(vectors, asdict(params), SOURCE_HASH)}.npz"
     if not path.is_file():
         seconds, (graph, _) = cpu_seconds(lambda: build(vectors, params))
         _keep(path, seconds=np.float64(seconds), levels=np.int64(len(graph.upper)), **_graph_arrays(graph))
@@ -91,11 +90,6 @@ def digest(*parts: Any) -> str:
         else:
             found.update(repr(part).encode())
     return found.hexdigest()
-
-
-def _builder_code() -> list[bytes]:
-    sources = Path(next(iter(ext.__path__)))
-    return [Path(hnsw.__file__).read_bytes(), *((sources / name).read_bytes() for name in ("hnsw.hpp", "hnsw.pyx"))]
 
 
 def _keep(path: Path, **arrays: Any) -> None:

@@ -7,11 +7,17 @@ Every part is a program of its own, too: ``python -m tests.bench.<part>``.
 
 from collections.abc import Callable
 
-from tests.bench import ann_growth, equal_vectors, float_search
+from tests.bench import ann_growth, build_speed, equal_vectors, finger_speed, float_search, living_index, packed_speed
 from tests.bench.ann_options import Rows, measure_sets, measure_whole, parse_options
 
 #: Parts measured on each data set, and parts that bring data of their own.
-ON_SETS = {"float_search": float_search.measure}
+ON_SETS = {
+    "float_search": float_search.measure,
+    "build_speed": build_speed.measure,
+    "packed_speed": packed_speed.measure,
+    "finger_speed": finger_speed.measure,
+    "living_index": living_index.measure,
+}
 WHOLE: dict[str, Callable[..., Rows]] = {"equal_vectors": equal_vectors.measure, "ann_growth": ann_growth.measure}
 
 
