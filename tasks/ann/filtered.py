@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from fingerpost.tasks.ann.exact import ExactIndex
 from fingerpost.tasks.ann.graph import NONE
-from fingerpost.tasks.ann.search import Index, SearchCounters, checked_vectors
+from fingerpost.tasks.ann.search import Index, SearchCounters, checked_vectors, size_of
 from fingerpost.tasks.ann.within import EXACT_SHARE, WIDER, added
 
 
@@ -34,7 +34,7 @@ def nearest_kept(
     """
     if count < 1:
         raise ValueError(f"count: expected at least 1, got {count}; raise it")
-    queries, total = checked_vectors(query[None], "query"), len(index.vectors)
+    queries, total = checked_vectors(query[None], "query"), size_of(index)
     passing = total if keep is None else int(np.count_nonzero(keep))
     wanted = min(count, passing)
     if not wanted:

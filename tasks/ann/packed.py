@@ -162,7 +162,12 @@ class PackedIndex:
 
     @cached_property
     def vectors(self) -> NDArray[np.float32]:
-        """The kept vectors float32 (n, d) by row number, decoded; for cosine of length one."""
+        """The kept vectors float32 (n, d) by row number, for cosine of length one; decoded, or read-only where they lie."""
+        store = self._arrays["store"]
+        if self.header.keeping == "float32" and self._nodes is None and store.shape[1] == self.header.dim * 4:
+            kept = store.view(np.float32)
+            kept.setflags(write=False)
+            return kept
         return self._index.decoded()
 
     def search(

@@ -48,6 +48,12 @@ class Index(Protocol):
     def search(self, queries: ArrayLike, k: int, *, ef: int, threads: int = 1) -> SearchResult: ...
 
 
+def size_of(index: Index) -> int:
+    """The number of vectors of an index; those of a packed one, which would have to be decoded, are not touched."""
+    own: int | None = getattr(index, "size", None)
+    return len(index.vectors) if own is None else own
+
+
 def check_metric(metric: str) -> None:
     """Raises ValueError unless ``metric`` is one of the three."""
     if metric not in get_args(Metric):

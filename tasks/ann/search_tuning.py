@@ -16,7 +16,7 @@ from fingerpost.tasks.ann.bounded_means import most_certain
 from fingerpost.tasks.ann.evaluation import Figure
 from fingerpost.tasks.ann.graph import Graph
 from fingerpost.tasks.ann.held_out import AskedVectors, recalls
-from fingerpost.tasks.ann.search import Index, Metric, SearchResult
+from fingerpost.tasks.ann.search import Index, Metric, SearchResult, size_of
 from fingerpost.tasks.ann.search_plan import PLAIN, Profile, SearchPlan
 
 #: Opens the index that a plan describes.
@@ -194,7 +194,7 @@ def choose(speeds: Speeds, plans: Sequence[SearchPlan], params: CertificateParam
 def bytes_per_vector(index: Index) -> float:
     """Memory that a search of an index reads, in bytes per vector."""
     if (own := getattr(index, "nbytes", None)) is not None:
-        return float(own) / len(index.vectors)
+        return float(own) / size_of(index)
     graph: Graph | None = getattr(index, "graph", None)
     lists = 0 if graph is None else graph.indices.nbytes + graph.indptr.nbytes
     lists += 0 if graph is None else sum(level.indices.nbytes for level in graph.upper)
@@ -209,7 +209,7 @@ def expected_low(recall: float, deviation: float, queries: int, params: Certific
 
 def _widths(index: Index, params: CertificateParams) -> list[int]:
     """The widths to try; the number of vectors in place of those above it."""
-    size = len(index.vectors)
+    size = size_of(index)
     return list(dict.fromkeys(min(width, size) for width in search_widths(params.k, params.widest)))
 
 

@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fingerpost.tasks.ann.exact import ExactIndex
 from fingerpost.tasks.ann.graph import NONE
-from fingerpost.tasks.ann.search import Index, SearchCounters, checked_vectors
+from fingerpost.tasks.ann.search import Index, SearchCounters, checked_vectors, size_of
 
 #: Factor by which a search is widened, and the fraction of all rows from which exact search is cheaper.
 WIDER, EXACT_SHARE = 4, 1 / 8
@@ -35,7 +35,7 @@ def rows_within(
         raise ValueError(
             f"radius: expected a number, and most and ef of at least 1, got {radius}, {most}, {ef}; correct them"
         )
-    count, queries = len(index.vectors), checked_vectors(np.asarray(query)[None], "query")
+    count, queries = size_of(index), checked_vectors(np.asarray(query)[None], "query")
     width, work = min(count, max(ef, most + 1)), SearchCounters()
     while True:
         searched = index
