@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from fingerpost.tasks.ann.search import Index, SearchResult
-from tests.bench.ann_contenders import Ours, finger, plain
+from tests.bench.ann_contenders import Ours, coded, finger, plain
 from tests.bench.ann_options import Rows, run_part
 from tests.bench.ann_peers import Peer
 from tests.bench.ann_sets import DATASETS, Dataset, K, exact_answers
@@ -89,7 +89,7 @@ def recalls(data: Dataset, crowded: np.ndarray, seed: int) -> Iterator[tuple[str
 
 def our_indexes(data: Dataset, seed: int) -> Iterator[tuple[str, Index]]:
     """Our searches on one graph, by name."""
-    for name, wrap in {"hnsw": plain, "finger": finger("low_rank")}.items():
+    for name, wrap in {"hnsw": plain, "packed": coded, "finger": finger("low_rank")}.items():
         ours = Ours(name, data, wrap)
         ours.build(seed)
         yield name, ours.index
