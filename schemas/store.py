@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from fingerpost.schemas import files as _files
 from fingerpost.schemas.arrow_files import map_arrow, read_arrow, read_parquet, write_arrow
@@ -120,6 +119,8 @@ class Store:
         if table.form == "arrow":
             made = self.files.write_named(lambda sha: f"{begin}{sha[:12]}.arrow", lambda sink: write_arrow(sink, data))
             return FileEntry(table_name, shard, made.path, made.sha256, made.bytes, data.num_rows)
+        import pyarrow.parquet as pq  # imported here: readers of mapped files get along without
+
         sink = io.BytesIO()
         pq.write_table(
             data.combine_chunks(),

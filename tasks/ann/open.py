@@ -7,14 +7,12 @@
 """
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import ArrayLike
 
 from fingerpost.reader import packed_index
@@ -22,39 +20,33 @@ from fingerpost.schemas import ann as contracts
 from fingerpost.schemas import corpus
 from fingerpost.schemas.chosen_settings import settings_from_arrow
 from fingerpost.schemas.errors import CorruptArtifactError, FingerpostError, FormerVersionError
+from fingerpost.schemas.mapped_arrays import arrays_from_arrow
 from fingerpost.schemas.matrices import fixed_matrix, tensors_from_arrow
-from fingerpost.schemas.predicates import Predicate, combined
+from fingerpost.schemas.packed_texts import packed_from_arrow
 from fingerpost.schemas.publish import Pointer, published_collection
+from fingerpost.schemas.records import count
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.releases import read_members
 from fingerpost.schemas.store import Artifact, Store, find_store, parameters_of
 from fingerpost.tasks.ann.answers import DENSE_MEASURES, Answer, Answers, Radius, radius_of, within_of
 from fingerpost.tasks.ann.batches import Filters, batch_keep, batch_vectors, conditions
 from fingerpost.tasks.ann.certificate import Certificate, CertifiedWidth, UnreachedRecallError
-from fingerpost.tasks.ann.deferred_search import DeferredIndex
 from fingerpost.tasks.ann.dense_side import DenseSide, NeighborTable
 from fingerpost.tasks.ann.duplicates import SAME_TERMS, SAME_VECTORS, Distinct, term_likeness, vector_likeness
-from fingerpost.tasks.ann.edge_blocks import assembled
-from fingerpost.tasks.ann.edge_codes import EdgeCoder
 from fingerpost.tasks.ann.engine import Engine, Question
 from fingerpost.tasks.ann.filtered import NOTHING, Nearest, nearest_kept
-from fingerpost.tasks.ann.filtered_index import FilteredIndex
-from fingerpost.tasks.ann.finger_basis import FingerBasis
-from fingerpost.tasks.ann.finger_search import FingerIndex
-from fingerpost.tasks.ann.finger_tables import FingerTables, join_ranges
 from fingerpost.tasks.ann.fusion import AnswerParams
 from fingerpost.tasks.ann.graph import NONE, Graph, UpperLevel
-from fingerpost.tasks.ann.hnsw import HnswIndex
 from fingerpost.tasks.ann.keep import KeepLike
 from fingerpost.tasks.ann.matches import Matches, joined_matches, matches_of
 from fingerpost.tasks.ann.packed import PackedIndex
+from fingerpost.tasks.ann.packed_texts import EmbeddedTexts, PackedTexts
 from fingerpost.tasks.ann.search import Index
 from fingerpost.tasks.ann.served import Wanted, chosen_places, nearest_answers, ranked_answers
 from fingerpost.tasks.ann.unit_rows import unit_rows
 from fingerpost.tasks.ann.within import rows_within
 from fingerpost.tasks.answer_count import checked_count
 from fingerpost.tasks.corpus.analyzer import Analyzer, AnalyzerVersionError
-from fingerpost.tasks.corpus.impacts import FieldWeights
 from fingerpost.tasks.corpus.lexicon import Lexicon
 from fingerpost.tasks.corpus.missing_words import missing_words, written
 from fingerpost.tasks.corpus.open import (
@@ -68,6 +60,14 @@ from fingerpost.tasks.corpus.open import (
 from fingerpost.tasks.corpus.postings import Postings
 from fingerpost.tasks.corpus.spellings import near_spellings
 from fingerpost.tasks.corpus.term_weights import TermWeightParams, TermWeights
+
+if TYPE_CHECKING:  # imported where they are used: a query waits for all that is imported here
+    from fingerpost.tasks.ann.deferred_search import DeferredIndex
+    from fingerpost.tasks.ann.edge_codes import EdgeCoder
+    from fingerpost.tasks.ann.filtered_index import FilteredIndex
+    from fingerpost.tasks.ann.finger_basis import FingerBasis
+    from fingerpost.tasks.ann.finger_search import FingerIndex
+    from fingerpost.tasks.corpus.impacts import FieldWeights
 
 PRODUCT = contracts.INDEX.name
 
@@ -94,15 +94,20 @@ def read_graph(artifact: Artifact, *, shard: int | None = None) -> Graph:
     return Graph(arrays["indptr"], arrays["indices"], upper, arrays["entry_points"])
 
 
-def read_basis(artifact: Artifact) -> FingerBasis:
+def read_basis(artifact: Artifact) -> "FingerBasis":
     """The FINGER basis of an artifact."""
+    from fingerpost.tasks.ann.finger_basis import FingerBasis
+
     return FingerBasis.from_arrays(tensors_from_arrow(artifact.read("basis")))
 
 
 def open_finger(
     store: Store, vectors: np.ndarray, graph: Graph, finger_basis: Ref, finger_tables: Ref, metric: str
-) -> FingerIndex:
+) -> "FingerIndex":
     """FINGER search over vectors, their graph and its committed tables, of an index of an earlier version."""
+    from fingerpost.tasks.ann.finger_search import FingerIndex
+    from fingerpost.tasks.ann.finger_tables import FingerTables, join_ranges
+
     basis = read_basis(store.open(finger_basis, contracts.FINGER_BASIS))
     tables = store.open(finger_tables, contracts.FINGER_TABLES)
     parts = [
@@ -112,16 +117,21 @@ def open_finger(
     return FingerIndex(vectors, graph, join_ranges(parts), kernel_metric(metric))
 
 
-def read_coder(artifact: Artifact) -> tuple[EdgeCoder, np.ndarray]:
+def read_coder(artifact: Artifact) -> tuple["EdgeCoder", np.ndarray]:
     """How FINGER's estimates are coded, of an artifact, and the lines (e, 64) of the nodes that searches begin from."""
+    from fingerpost.tasks.ann.edge_codes import EdgeCoder
+
     arrays = tensors_from_arrow(artifact.read("codes"))
     return EdgeCoder.from_arrays(arrays), arrays["entries"]
 
 
 def open_deferred(
     store: Store, vectors: np.ndarray, graph: Graph, finger_codes: Ref, finger_blocks: Ref, metric: str
-) -> DeferredIndex:
+) -> "DeferredIndex":
     """FINGER search with deferred distances over vectors, their graph and its committed blocks."""
+    from fingerpost.tasks.ann.deferred_search import DeferredIndex
+    from fingerpost.tasks.ann.edge_blocks import assembled
+
     coder, entries = read_coder(store.open(finger_codes, contracts.FINGER_CODES))
     blocks, compared = store.open(finger_blocks, contracts.FINGER_BLOCKS), kernel_metric(metric)
     parts = [
@@ -145,6 +155,20 @@ def read_certificate(artifact: Artifact) -> Certificate:
 def open_packed(store: Store, packed: Ref) -> PackedIndex:
     """A committed packed index, over arrays that are mapped from its file."""
     return packed_index(store.open(packed, contracts.PACKED).mapped("packed"), packed)
+
+
+def read_packed_texts(artifact: Artifact) -> PackedTexts:
+    """What answers texts, over arrays that are mapped from their files; CorruptArtifactError for others than are expected."""
+    offsets, letters = packed_from_arrow(artifact.mapped("terms")["term"])
+    arrays = arrays_from_arrow(artifact.mapped("texts"))
+    documents = artifact.figure("documents", count)
+    try:
+        return PackedTexts.from_arrays(arrays, documents=documents, offsets=offsets, letters=letters)
+    except (KeyError, ValueError) as problem:
+        raise CorruptArtifactError(
+            f"artifact {artifact.ref}: expected the arrays of what answers texts, found others ({problem}); rebuild the"
+            " artifact with --force"
+        ) from problem
 
 
 class EngineParts:
@@ -188,6 +212,8 @@ class EngineParts:
             return open_finger(
                 self.store, self.vectors, graph, made["finger_basis"], made["finger_tables"], self.metric
             )
+        from fingerpost.tasks.ann.hnsw import HnswIndex
+
         return HnswIndex(self.vectors, graph, kernel_metric(self.metric))
 
     @property
@@ -204,23 +230,38 @@ class EngineParts:
             raise FormerVersionError(f"{self.name}: {problem}") from problem
 
     @cached_property
-    def lexicon(self) -> Lexicon:
-        """The terms of the documents."""
-        return read_lexicon(self._open("lexicon", corpus.LEXICON))
+    def texts(self) -> PackedTexts | None:
+        """What answers texts, mapped; None in a release of a version before, and where every file is verified."""
+        if not self._mapped or "packed_texts" not in self.members:
+            return None
+        return read_packed_texts(self._open("packed_texts", contracts.PACKED_TEXTS))
+
+    @property
+    def _embedded(self) -> EmbeddedTexts | None:
+        return self.texts.embedded if self.texts is not None else None
 
     @cached_property
-    def field_weights(self) -> FieldWeights:
+    def lexicon(self) -> Lexicon:
+        """The terms of the documents."""
+        return self.texts.lexicon if self.texts is not None else read_lexicon(self._open("lexicon", corpus.LEXICON))
+
+    @cached_property
+    def field_weights(self) -> "FieldWeights":
         """What an occurrence in each field of a document counts, and how terms are weighed."""
         return read_field_weights(self._open("field_weights", corpus.FIELD_WEIGHTS))
 
     @cached_property
     def postings(self) -> Postings:
         """The inverted index."""
+        if self.texts is not None:
+            return self.texts.postings
         return read_postings(self._open("postings", corpus.POSTINGS))
 
     @cached_property
     def components(self) -> np.ndarray:
         """The projection of features to vectors, float32 (columns, d)."""
+        if self._embedded is not None:
+            return self._embedded.components
         return read_components(self._open("projection", corpus.PROJECTION))
 
     @cached_property
@@ -231,17 +272,27 @@ class EngineParts:
     @cached_property
     def features(self) -> TermWeights:
         """The terms that vectors are computed from, and their weights in queries."""
+        if self._embedded is not None:
+            return self._embedded.terms
         made = parameters_of(self.store, self._member("features"), lambda given: TermWeightParams(**given["params"]))
         return TermWeights.of(self.lexicon, made)
 
     @cached_property
     def neighbors(self) -> NeighborTable:
         """The documents nearest to each."""
+        if self._embedded is not None:
+            return self._embedded.neighbors
         table = self._open("neighbors", contracts.NEIGHBORS).read("neighbors")
         distances = fixed_matrix(table["distances"])
         cosines = 1.0 - (distances / 2 if self.metric == "l2" else distances)
         found = np.where(np.isfinite(cosines), cosines, 0.0).astype(np.float32)
         return NeighborTable(fixed_matrix(table["neighbors"]), found)
+
+    def packed_texts(self) -> PackedTexts:
+        """The parts that answer texts, together."""
+        if not self.texts_are_embedded:
+            return PackedTexts(self.lexicon, self.postings)
+        return PackedTexts(self.lexicon, self.postings, EmbeddedTexts(self.features, self.components, self.neighbors))
 
     @cached_property
     def engine(self) -> Engine:
@@ -265,7 +316,13 @@ class EngineParts:
     def load(self, *parts: str) -> None:
         """Loads and verifies several parts concurrently; each part is loaded once."""
         missing = [part for part in parts if part not in vars(self)]
-        if missing:
+        if self.texts is not None:
+            # Nothing is read but what queries touch.
+            for part in missing:
+                getattr(self, part)
+        elif missing:
+            from concurrent.futures import ThreadPoolExecutor
+
             with ThreadPoolExecutor(len(missing)) as pool:
                 for loaded in [pool.submit(getattr, self, part) for part in missing]:
                     loaded.result()
@@ -343,7 +400,7 @@ class LiveIndex(EngineParts):
     @cached_property
     def documents(self) -> pa.Table:
         """The documents, one per row of the index."""
-        if self.method == "packed":
+        if self.method == "packed" or (self._mapped and "packed" in self.members):
             return self._packed("documents")
         return self._open("documents", corpus.DOCUMENTS).read("documents")
 
@@ -406,7 +463,7 @@ class LiveIndex(EngineParts):
         alone, in a search of width ``ef``. FingerpostError for an unknown id.
         """
         checked_count(k)
-        row = pc.index(self.documents["id"], key).as_py()
+        row = self.documents["id"].index(key).as_py()
         if row < 0:
             raise FingerpostError(
                 f"id: expected one of the {self.documents.num_rows} documents of {self.ref}, got {key!r}; find it with"
@@ -507,7 +564,7 @@ class LiveIndex(EngineParts):
         return joined_matches(list(texts), answers, measure)
 
     @cached_property
-    def filtered(self) -> FilteredIndex | PackedIndex:
+    def filtered(self) -> "FilteredIndex | PackedIndex":
         """The search with a filter for each query: that of the packed index where it is what is searched.
 
         FINGER's has none: then the one by exact distances is taken.
@@ -515,8 +572,10 @@ class LiveIndex(EngineParts):
         return self.index if isinstance(self.index, PackedIndex) else self.exact_filtered
 
     @cached_property
-    def exact_filtered(self) -> FilteredIndex:
+    def exact_filtered(self) -> "FilteredIndex":
         """The search by exact distances with a filter for each query; holds a copy of the vectors of its own."""
+        from fingerpost.tasks.ann.filtered_index import FilteredIndex
+
         graph = read_graph(self._open("graph", contracts.GRAPH))
         return FilteredIndex(self.vectors, graph, kernel_metric(self.metric))
 
@@ -530,6 +589,8 @@ class LiveIndex(EngineParts):
 
     def _passing(self, condition: str) -> np.ndarray:
         """The documents that pass a condition, bool (n,)."""
+        from fingerpost.schemas.predicates import Predicate
+
         return Predicate.of(condition).mask(self.documents)
 
     def _ranked(self, question: Question, wanted: Wanted) -> Answers:
@@ -616,7 +677,11 @@ class LiveIndex(EngineParts):
 
     def _filter(self, kind: str | None, package: str | None, filters: str | Sequence[str] = ()) -> np.ndarray | None:
         """Which documents have these values and pass the conditions, bool (n,); None where nothing is asked."""
-        keep = combined([filters] if isinstance(filters, str) else filters)(self.documents)
+        keep = None
+        if filters:
+            from fingerpost.schemas.predicates import combined
+
+            keep = combined([filters] if isinstance(filters, str) else filters)(self.documents)
         if keep is not None and not keep.any():
             raise FingerpostError(
                 f"filter: expected conditions that a document passes, got {filters!r}; leave one out, or compare the values"
@@ -625,6 +690,8 @@ class LiveIndex(EngineParts):
         for column, wanted in (("kind", kind), ("package", package)):
             if wanted is None:
                 continue
+            import pyarrow.compute as pc
+
             has = pc.equal(self.documents[column], wanted).to_numpy()
             keep = has if keep is None else keep & has
             if not keep.any():

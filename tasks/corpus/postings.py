@@ -3,12 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from fingerpost.ext.postings import Lists, invert
+
+if TYPE_CHECKING:  # queries have no sparse matrix, and scipy takes time and memory
+    from scipy import sparse
 
 _LISTS = ("indptr", "documents", "weights", "maxima")
 _ROWS = ("forward_indptr", "forward_terms", "forward_weights", "norms")
@@ -56,8 +59,10 @@ class Postings:
         return len(self.norms)
 
     @cached_property
-    def forward(self) -> sparse.csr_array:
+    def forward(self) -> "sparse.csr_array":
         """The documents' weights, CSR float32 (documents, terms)."""
+        from scipy import sparse
+
         matrix = sparse.csr_array(
             (self.forward_weights, self.forward_terms, self.forward_indptr), shape=(self.size, len(self.maxima))
         )
@@ -79,7 +84,7 @@ class Postings:
 
     def best_many(
         self,
-        queries: sparse.csr_array,
+        queries: "sparse.csr_array",
         k: int,
         keep: NDArray[np.bool_] | None = None,
         *,
@@ -109,7 +114,7 @@ class Postings:
         return Lists(*(getattr(self, name) for name in (*_LISTS, *_ROWS[:-1])))
 
 
-def build_postings(impacts: sparse.csr_array) -> Postings:
+def build_postings(impacts: "sparse.csr_array") -> Postings:
     """The inverted index of what terms weigh in documents, CSR float32 (documents, terms) with ascending rows.
 
     ValueError for weights that are not above 0.
