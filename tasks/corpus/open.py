@@ -25,8 +25,9 @@ if TYPE_CHECKING:  # imported where they are made: they bring scipy along, which
     from fingerpost.tasks.corpus.impacts import FieldWeights
     from fingerpost.tasks.corpus.ngrams import NgramParams
     from fingerpost.tasks.corpus.svd import SvdParams
-    from fingerpost.tasks.corpus.tfidf import Featurizer, TfidfParams
+    from fingerpost.tasks.corpus.tfidf import Featurizer
     from fingerpost.tasks.corpus.vocabulary import Vocabulary
+    from fingerpost.tasks.corpus.weighed_rows import TfidfParams
 
 
 def read_vocabulary(artifact: Artifact) -> "Vocabulary":
@@ -63,20 +64,22 @@ def read_featurizer(store: Store, *, vocabulary: Ref, ngrams: Ref, features: Ref
 
     return Featurizer(
         read_vocabulary(store.open(vocabulary, contracts.VOCABULARY)),
-        parameters_of(store, ngrams, _ngram_params),
-        parameters_of(store, features, _tfidf_params),
+        parameters_of(store, ngrams, ngram_params),
+        parameters_of(store, features, tfidf_params),
     )
 
 
-def _ngram_params(parameters: Mapping[str, Any]) -> "NgramParams":
+def ngram_params(parameters: Mapping[str, Any]) -> "NgramParams":
+    """How the n-grams of an artifact were counted, from its parameters."""
     from fingerpost.tasks.corpus.ngrams import FamilyParams, NgramParams
 
     given = dict(parameters["params"])
     return NgramParams(families=tuple(FamilyParams(**family) for family in given.pop("families")), **given)
 
 
-def _tfidf_params(parameters: Mapping[str, Any]) -> "TfidfParams":
-    from fingerpost.tasks.corpus.tfidf import TfidfParams
+def tfidf_params(parameters: Mapping[str, Any]) -> "TfidfParams":
+    """How the features of an artifact were weighed, from its parameters."""
+    from fingerpost.tasks.corpus.weighed_rows import TfidfParams
 
     given = dict(parameters["params"])
     return TfidfParams(family_weights=tuple(given.pop("family_weights")), **given)
