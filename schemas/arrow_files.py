@@ -20,6 +20,8 @@ if TYPE_CHECKING:  # readers of mapped files get along without
 
 #: Bytes read at a time of a column of a file.
 _PAGE = 2**20
+#: Bytes of a Parquet file above which several threads read it.
+_THREADED = 2**20
 
 
 def owned(content: bytes) -> pa.Buffer:
@@ -50,7 +52,8 @@ def read_parquet(content: pa.Buffer) -> pa.Table:
     import pyarrow.parquet as pq
 
     # Not read_table, which goes through the datasets of Arrow and imports pandas.
-    return pq.ParquetFile(pa.BufferReader(content)).read()
+    # Few rows are read sooner than threads are started.
+    return pq.ParquetFile(pa.BufferReader(content)).read(use_threads=content.size > _THREADED)
 
 
 def read_arrow(content: "bytes | pa.Buffer") -> pa.Table:

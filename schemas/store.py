@@ -29,6 +29,7 @@ from fingerpost.schemas.errors import (
 )
 from fingerpost.schemas.files import Files
 from fingerpost.schemas.manifests import STORE_FORMAT, FileEntry, Manifest, check_format
+from fingerpost.schemas.memory import check_memory_for, tell_memory
 from fingerpost.schemas.records import NUMBER, Shape, checked
 from fingerpost.schemas.refs import Ref, checked_name
 
@@ -140,6 +141,7 @@ class Store:
 
     def read_table(self, entry: FileEntry, contract: Contract, *, where: str) -> pa.Table:
         """One file of an artifact, verified against its checksum and its contract."""
+        check_memory_for(entry.bytes, entry.path)
         try:
             content = self.files.buffer(entry.path)
         except FileNotFoundError as problem:
@@ -302,6 +304,7 @@ def _decoded(read: Callable[[], pa.Table], entry: FileEntry, where: str) -> pa.T
     try:
         return read()
     except (pa.ArrowException, OSError) as problem:
+        tell_memory(problem, entry.path)
         form = "an Arrow file" if entry.path.endswith(".arrow") else "Parquet"
         raise CorruptArtifactError(
             f"{where}: expected {entry.path} to be {form}, found something else ({problem}); rebuild the artifact"
