@@ -67,6 +67,7 @@ class PackedTexts:
         fits = len(own.offsets) == terms + 1 and own.occurrences.shape == (3, terms) and len(own.stop) == terms
         if not (fits and len(self.postings.maxima) == terms and (own.offsets[1:] >= own.offsets[:-1]).all()):
             raise ValueError(f"texts: expected arrays of {terms} terms, got others; take them from one collection")
+        self.postings.check()
         if self.embedded is None:
             return
         columns, near = self.embedded.terms.columns, self.embedded.neighbors

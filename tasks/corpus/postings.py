@@ -53,6 +53,10 @@ class Postings:
         """The arrays by document, by name."""
         return {name: getattr(self, name) for name in _ROWS}
 
+    def check(self) -> None:
+        """ValueError for arrays that do not fit each other, as the first search says."""
+        self.best(np.empty(0, np.int64), np.empty(0, np.float32), 1)
+
     @property
     def size(self) -> int:
         """Number of documents."""
