@@ -2,23 +2,25 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from fingerpost.schemas.errors import FingerpostError
 from fingerpost.tasks.ann.answers import DENSE_MEASURES, Answer, Answers, Radius, radius_of, within_of
-from fingerpost.tasks.ann.batches import Filters, batch_keep, batch_vectors, conditions
+from fingerpost.tasks.ann.batches import Filters, batch_keep, batch_vectors, conditions, query_vector
 from fingerpost.tasks.ann.duplicates import SAME_TERMS, SAME_VECTORS, Distinct, term_likeness, vector_likeness
 from fingerpost.tasks.ann.engine import Question
 from fingerpost.tasks.ann.filtered import NOTHING, Nearest, nearest_kept
 from fingerpost.tasks.ann.graph import NONE
 from fingerpost.tasks.ann.keep import KeepLike
 from fingerpost.tasks.ann.matches import Matches, joined_matches, matches_of
+from fingerpost.tasks.ann.near_answers import Documents, near_answers
 from fingerpost.tasks.ann.open.release import IndexRelease
 from fingerpost.tasks.ann.packed import PackedIndex
+from fingerpost.tasks.ann.search import size_of
 from fingerpost.tasks.ann.served import Wanted, chosen_places, nearest_answers, ranked_answers
-from fingerpost.tasks.ann.unit_rows import unit_rows
 from fingerpost.tasks.ann.within import rows_within
 from fingerpost.tasks.answer_count import checked_count
 from fingerpost.tasks.corpus.missing_words import missing_words, written
@@ -95,17 +97,15 @@ class LiveIndex(IndexRelease):
         alone, in a search of width ``ef``. FingerpostError for an unknown id.
         """
         checked_count(k)
-        row = self.documents["id"].index(key).as_py()
-        if row < 0:
-            raise FingerpostError(
-                f"id: expected one of the {self.documents.num_rows} documents of {self.ref}, got {key!r}; find it with"
-                " a text query"
-            )
+        row = self.row_of(key)
+        embedded = within is None and self.texts_are_embedded
         chosen = self._filter(kind, package, filters)
+        if chosen is None and within is None and not distinct and not embedded:
+            return self._nearest_answers(self._vector_of(row)[None], k, self._width(ef), without=row)
         keep = np.ones(self.documents.num_rows, dtype=bool) if chosen is None else chosen
         keep[row] = False
         wanted = Wanted(k, keep, distinct, explain)
-        if within is None and self.texts_are_embedded:
+        if embedded:
             self.load("documents", "engine")
             return self._ranked(self.engine.question_like(row), wanted)
         return self._near(self._vector_of(row), self._radius(within), wanted, ef=self._width(ef))
@@ -127,16 +127,12 @@ class LiveIndex(IndexRelease):
         FingerpostError for a vector of another length, of zeros, or with values that are not finite.
         """
         checked_count(k)
-        given = np.asarray(vector, dtype=np.float64).reshape(1, -1)
-        if self.metric == "cosine" and np.isfinite(given).all():
-            given = unit_rows(given).astype(np.float64)
-        with np.errstate(over="ignore"):
-            row = given.astype(np.float32)
-        if row.shape[1] != self.dimensions or not np.isfinite(row).all() or not row.any():
-            raise FingerpostError(
-                f"vector: expected {self.dimensions} finite numbers, not all 0, got {row.shape[1]} numbers;"
-                " compute it with the model of the documents' vectors"
-            )
+        try:
+            row = query_vector(vector, columns=self.dimensions, metric=self.metric)
+        except ValueError as problem:
+            raise FingerpostError(str(problem)) from problem
+        if within is None and not distinct and not (kind or package or filters):
+            return self._nearest_answers(row, k, self._width(ef))
         wanted = Wanted(k, self._filter(kind, package, filters), distinct)
         return self._near(row[0], self._radius(within), wanted, ef=self._width(ef))
 
@@ -163,7 +159,7 @@ class LiveIndex(IndexRelease):
         try:
             names, rows = batch_vectors(vectors, columns=self.dimensions, metric=self.metric)
             chosen = batch_keep(
-                len(rows), self.documents.num_rows, filters, keep, mask=self._passing, rows=lambda: self._row_of
+                len(rows), self.documents.num_rows, filters, keep, mask=self._passing, rows=self.ids.rows_of
             )
         except ValueError as problem:
             raise FingerpostError(f"{self.ref}: {problem}") from problem
@@ -177,7 +173,7 @@ class LiveIndex(IndexRelease):
                 rows, radius, most=max(k, 1), ef=self._width(ef), threads=threads, keep=chosen
             )
         cut = replace(found, ids=found.ids[:, :k], distances=found.distances[:, :k])
-        return matches_of(cut, self._ids, names, self.metric, DENSE_MEASURES[self.metric])
+        return matches_of(cut, self.ids.at, names, self.metric, DENSE_MEASURES[self.metric])
 
     def query_batch(self, texts: Sequence[str], *, k: int = 10, filters: Filters = None) -> Matches:
         """The documents that answer each of many texts best; filters: as in `search_batch`."""
@@ -192,7 +188,10 @@ class LiveIndex(IndexRelease):
             if not condition or self._passing(condition).any():
                 result = self.query(text, k=k, filters=condition or ())
                 found, measure = result.answers, measure or result.measure
-            answers.append([(self._row_of[answer.id], answer.id, answer.score) for answer in found])
+            rows = self.ids.rows_of([answer.id for answer in found])
+            answers.append(
+                [(row, answer.id, answer.score) for row, answer in zip(rows, found, strict=True) if row is not None]
+            )
         return joined_matches(list(texts), answers, measure)
 
     def _ranked(self, question: Question, wanted: Wanted) -> Answers:
@@ -223,6 +222,37 @@ class LiveIndex(IndexRelease):
         more = not complete or len(found.rows) > len(chosen.places) + chosen.collapsed
         return replace(answers, within=within_of(radius, self.metric), more=more)
 
+    def _nearest_answers(self, vector: np.ndarray, k: int, ef: int, *, without: int = -1) -> Answers:
+        """The k answers nearest to a vector (1, d), but for a row; their documents are read when they are looked at."""
+        wanted, size = k + (without >= 0), size_of(self.index)
+        found = self.index.search(vector, min(max(wanted, 1), size), ef=max(ef, wanted, 1))
+        rows, distances = found.ids[0], found.distances[0]
+        # Sums of squares are numbers or infinite, and those come last.
+        if not (distances[-1] < np.inf if self.metric == "l2" else np.isfinite(distances).all()):
+            rows, distances = self._finite(rows, distances, vector)
+        if without >= 0:
+            others = rows != without
+            rows, distances = rows[others], distances[others]
+        if len(rows) > k:
+            rows, distances = rows[:k], distances[:k]
+        return near_answers(
+            self._near_documents, rows, distances, min(max(ef, wanted), size), found.counters, self.method
+        )
+
+    @cached_property
+    def _near_documents(self) -> Documents:
+        return Documents(self.ids.at, self._rows, self.metric)
+
+    def _finite(self, rows: np.ndarray, distances: np.ndarray, vector: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The rows that were found; FingerpostError for a distance that float32 cannot hold."""
+        found = rows != NONE
+        if not np.isfinite(distances[found]).all():
+            raise FingerpostError(
+                f"vector: expected one whose {self.metric} distances float32 can hold, got one of length"
+                f" {np.linalg.norm(vector.astype(np.float64)):.2g}; scale it like the documents' vectors"
+            )
+        return rows[found], distances[found]
+
     def _nearest(
         self, vector: np.ndarray, radius: float | None, depth: int, keep: np.ndarray | None, ef: int
     ) -> tuple[Nearest, bool]:
@@ -231,11 +261,7 @@ class LiveIndex(IndexRelease):
             near = rows_within(self.index, vector, radius, most=max(depth, 1), keep=keep, ef=ef)
             return Nearest(near.rows, near.distances, near.counters), near.complete
         found = self._nearest_of(vector, max(ef, depth, 1), keep)
-        if not np.isfinite(found.distances).all():
-            raise FingerpostError(
-                f"vector: expected one whose {self.metric} distances float32 can hold, got one of length"
-                f" {np.linalg.norm(vector.astype(np.float64)):.2g}; scale it like the documents' vectors"
-            )
+        self._finite(found.rows, found.distances, vector)
         return found, True
 
     def _nearest_of(self, vector: np.ndarray, count: int, keep: np.ndarray | None) -> Nearest:

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from fingerpost.schemas import ann as contracts
 from fingerpost.schemas import corpus
+from fingerpost.schemas.document_ids import DocumentIds, TextColumn
 from fingerpost.schemas.errors import FingerpostError
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.releases import read_members
@@ -57,6 +58,8 @@ class IndexRelease(EngineParts):
 
     def _width(self, ef: int | None) -> int:
         """The width of a search: as given, else as certified, else 100."""
+        if ef is not None and ef < 1:
+            raise FingerpostError(f"ef: expected a width of the search of at least 1, got {ef}; raise it")
         return ef if ef is not None else self.certificate.ef if self.certificate else _WIDTH
 
     @cached_property
@@ -83,12 +86,19 @@ class IndexRelease(EngineParts):
         return FilteredIndex(self.vectors, graph, kernel_metric(self.metric))
 
     @cached_property
-    def _ids(self) -> np.ndarray:
-        return self.documents["id"].to_numpy().astype(np.object_)
+    def ids(self) -> DocumentIds:
+        """The ids of the documents by row, and their rows by id."""
+        return DocumentIds(self.documents["id"])
 
-    @cached_property
-    def _row_of(self) -> dict[str, int]:
-        return {key: row for row, key in enumerate(self._ids.tolist())}
+    def row_of(self, key: str) -> int:
+        """The row of the document with an id; FingerpostError for an unknown one."""
+        row = self.ids.row_of(key)
+        if row is None:
+            raise FingerpostError(
+                f"id: expected one of the {self.documents.num_rows} documents of {self.ref}, got {key!r}; find it with"
+                " a text query"
+            )
+        return row
 
     def _passing(self, condition: str) -> np.ndarray:
         """The documents that pass a condition, bool (n,)."""
@@ -100,6 +110,9 @@ class IndexRelease(EngineParts):
         """The vector (d,) of a document, without the others unless these are loaded."""
         if "vectors" in vars(self):
             return self.vectors[row]
+        if isinstance(self.index, PackedIndex) and self.index.exact:
+            # Where vectors are kept as given, or scaled to length one, these are next to the graph.
+            return self.index.kept([row])[0]
         one: np.ndarray = read_vectors(self._open("vectors", corpus.VECTORS), row, row + 1)[0]
         return one
 
@@ -133,8 +146,13 @@ class IndexRelease(EngineParts):
     def _rows(self, rows: np.ndarray) -> list[dict[str, Any]]:
         """What answers show of documents."""
         # Cell by cell: taking rows of a table copies whole chunks of its texts.
-        shown = {name: self.documents[name] for name in ("id", "title", "kind", "package", "text")}
-        return [{name: column[row].as_py() for name, column in shown.items()} for row in rows.tolist()]
+        shown = self._shown
+        return [{name: column[row] for name, column in shown.items()} for row in rows.tolist()]
+
+    @cached_property
+    def _shown(self) -> dict[str, TextColumn]:
+        names = ("id", "title", "kind", "package", "text")
+        return {name: TextColumn(self.documents[name]) for name in names}
 
 
 def _method_of(certificate: Certificate) -> str:
