@@ -79,6 +79,7 @@ bench-nas: build  ## searches of architectures: up to 3 hours on two cores
 
 bench-ops: build
 	@$(BIN)/python -m tests.bench.bench_ops
+	@FINGERPOST_STORE=$${FINGERPOST_STORE:-.fingerpost} $(BIN)/python -m tests.bench.cold_commands
 
 soak: build  ## a worker or the run itself killed in every stage, 100 seeded times (long); SEEDS=10 for fewer
 	@$(BIN)/python -m tests.faults.soak --seeds $(or $(SEEDS),100)
