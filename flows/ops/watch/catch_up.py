@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from fingerpost.flows.domains.settings import Settings
 from fingerpost.flows.run.api import Api
 from fingerpost.flows.run.calendar import logical_day
+from fingerpost.flows.run.waits import AWAITING_INPUT
 from fingerpost.schemas.errors import FingerpostError
 from fingerpost.schemas.store import Store
 from fingerpost.tasks.ledger import partitions
@@ -84,7 +85,7 @@ def _catch_up(
     api: Api, deployment: dict[str, Any], now: datetime, grace: timedelta, say: Callable[[str], None]
 ) -> None:
     active = [entry["schedule"] for entry in deployment["schedules"] if entry["active"]]
-    late = _late_runs(api, deployment, now - grace)
+    late = _late_runs(api, deployment, now, grace)
     if not active and not late:
         return
     settings = settings_of(deployment)
@@ -96,7 +97,11 @@ def _catch_up(
     day_of = partial(logical_day, timezone=settings.run.timezone, lag_days=rule.lag_days)
     have = set(partitions(Store(settings.store), flow, settings.input.collection))
     since = max(_moment(deployment["created"]), now - HORIZON)
-    ran = [run for run in _runs(api, deployment, since) if run["state_type"] in _SETTLED and _regular(run)]
+    ran = [
+        run
+        for run in _runs(api, deployment, since)
+        if (run["state_type"] in _SETTLED or _awaits_input(run, now)) and _regular(run)
+    ]
     have |= {day_of(_moment(run["expected_start_time"])) for run in ran}
     times = [time for schedule in active for time in scheduled_times(schedule, since, now - grace)]
     times += [_moment(run["expected_start_time"]) for run in late]
@@ -148,11 +153,17 @@ def scheduled_times(schedule: dict[str, Any], since: datetime, until: datetime) 
     return sorted({moment for moment in found if moment <= until})
 
 
-def _late_runs(api: Api, deployment: dict[str, Any], before: datetime) -> list[dict[str, Any]]:
+def _late_runs(api: Api, deployment: dict[str, Any], now: datetime, grace: timedelta) -> list[dict[str, Any]]:
     """The scheduled runs that should have started and did not, oldest first."""
-    found = _runs(api, deployment, None)
+    found = [run for run in _runs(api, deployment, None) if not _awaits_input(run, now)]
     late = [run for run in found if run["auto_scheduled"] or "catch-up" in run["tags"]]
-    return [run for run in late if _moment(run["expected_start_time"]) <= before]
+    return [run for run in late if _moment(run["expected_start_time"]) <= now - grace]
+
+
+def _awaits_input(run: dict[str, Any], now: datetime) -> bool:
+    """Whether a run waits for late input: it has begun, and goes on by itself if its next look is of this day."""
+    following = run.get("next_scheduled_start_time") if run.get("state_name") == AWAITING_INPUT else None
+    return bool(following) and now - _moment(str(following)) < timedelta(days=1)
 
 
 def _runs(api: Api, deployment: dict[str, Any], since: datetime | None) -> list[dict[str, Any]]:
