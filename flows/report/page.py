@@ -12,6 +12,8 @@ from fingerpost.flows.domains.domain import named
 from fingerpost.flows.report import formats
 from fingerpost.flows.report.contents import Contents, gather
 from fingerpost.flows.report.plots import data_uri, drawings_of
+from fingerpost.flows.report.trend_plots import trend_svg
+from fingerpost.flows.report.trends import SHOWN, Trend
 from fingerpost.schemas.store import Store
 from fingerpost.tasks.ledger import full_name
 
@@ -33,6 +35,8 @@ def render(store: Store, record: dict[str, Any]) -> str:
             longest=max((stage["seconds"] for stage in record["stages"]), default=0.0),
             sections=_sections(contents),
             cards=_cards(contents),
+            trends=[_drawn(trend) for trend in contents.trends],
+            most_runs=SHOWN,
             settings={key: value for key, value in record["settings"].items() if key not in _PRIVATE},
         )
     )
@@ -109,6 +113,12 @@ def _sections(contents: Contents) -> list[Markup]:
         Markup(_environment().get_template(section.declared.template).render(c=section.contents, plots=section.plots))
         for section in shown
     ]
+
+
+def _drawn(trend: Trend) -> tuple[str, str, str]:
+    """The title of a metric over runs, its plot, and its course in words."""
+    first, last, median = (formats.significant(value) for value in trend.summary)
+    return trend.title, trend_svg(trend), f"first {first}, last {last}, median {median} of {len(trend.points)} runs"
 
 
 def _cards(contents: Contents) -> list[tuple[str, str]]:
