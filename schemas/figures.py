@@ -3,7 +3,7 @@
 import math
 
 #: Below it a number that is not 0 is written with an exponent: its zeros would say less.
-_LEAST = 1e-6
+_LEAST = 1e-5
 #: Significant digits at which a rate that is nearly 0 or 1 stops getting more of them.
 _MOST_DIGITS = 9
 

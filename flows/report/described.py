@@ -1,7 +1,8 @@
 """What the user's own rows are like, for the report: lengths of texts, kinds, repetitions, read from what was imported."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -79,13 +80,19 @@ class _Reader:
     stage: Mapping[str, Any]
     title: str
 
-    def __call__(self) -> InputData:
+    def __call__(self) -> InputData | None:
+        """The description; None where nothing was imported."""
         described = self.file.described
         assert described is not None
-        contract = domains.contracts()[self.file.artifact]
+        contract = domains.imported_contract(self.file)
         artifact = self.store.open(Ref.parse(self.stage["ref"]), contract)
+        if not artifact.rows(described.table):
+            return None
         rows = _first_rows(artifact, described.table)
-        quality, same = self.stage["quality"], [name for name in described.same if name in rows.column_names]
+        quality, same = (
+            self.stage["quality"],
+            [name for name in described.same if name in rows.column_names and _says(rows[name])],
+        )
         return InputData(
             self.title,
             {name: artifact.rows(name) for name in (described.table, *described.counted)},
@@ -95,7 +102,7 @@ class _Reader:
             quality.get("quarantine_share"),
             [one for name in described.texts if (one := _lengths(name, rows[name])) is not None],
             [kind for name in described.kinds if (kind := _kinds(name, rows[name])) is not None],
-            " and ".join(same),
+            " and ".join([part for part in (", ".join(same[:-1]), *same[-1:]) if part]),
             _repeated(rows.select(same)) if same else None,
         )
 
@@ -126,7 +133,8 @@ def _kinds(name: str, column: pa.ChunkedArray) -> Kinds | None:
     """The values of a column by their rows; None where it has none."""
     import pyarrow.compute as pc
 
-    found = {str(one["values"].as_py() or ""): one["counts"].as_py() for one in pc.value_counts(column)}
+    values = ((one["values"].as_py(), one["counts"].as_py()) for one in pc.value_counts(column))
+    found = {"" if value is None else str(value): count for value, count in values}
     without = found.pop("", 0)
     frequent = sorted(found.items(), key=lambda pair: (-pair[1], pair[0]))
     return Kinds(name, len(found), frequent[:_KINDS], without) if found else None
@@ -134,16 +142,26 @@ def _kinds(name: str, column: pa.ChunkedArray) -> Kinds | None:
 
 def _repeated(rows: pa.Table) -> int:
     """The number of rows that have what an earlier one has."""
-    hashes = [_hashes(column.combine_chunks()) for column in rows.columns]
-    stacked = np.stack(hashes, axis=1) if hashes else np.empty((len(rows), 0), np.int64)
-    return int(len(stacked) - len(np.unique(stacked, axis=0)))
+    hashes = np.stack([_hashes(column.combine_chunks()) for column in rows.columns], axis=1)
+    return int(len(hashes) - len(np.unique(hashes, axis=0)))
 
 
 def _hashes(column: pa.Array) -> Any:
     """A number per row of a column that equal values share, and others practically never do."""
-    if pa.types.is_fixed_size_list(column.type):
-        flat = column.flatten().to_numpy(zero_copy_only=False)
-        cells: Sequence[Any] = [row.tobytes() for row in flat.reshape(len(column), -1)] if len(column) else []
-    else:
-        cells = [bytes(cell.as_buffer()) if cell.is_valid else b"" for cell in column.cast(pa.large_binary())]
-    return np.fromiter((hash(cell) for cell in cells), np.int64, len(column))
+    import pyarrow.compute as pc
+
+    if not (pa.types.is_list(column.type) or pa.types.is_fixed_size_list(column.type)):
+        return np.fromiter(map(hash, column.to_pylist()), np.int64, len(column))
+    values = column.flatten().to_numpy(zero_copy_only=False)
+    ends = np.cumsum(pc.fill_null(pc.list_value_length(column), 0).to_numpy(zero_copy_only=False)).tolist()
+    cells = (values[start:end].tobytes() for start, end in pairwise([0, *ends]))
+    return np.fromiter(map(hash, cells), np.int64, len(column))
+
+
+def _says(column: pa.ChunkedArray) -> bool:
+    """Whether a column has any value: one of vectors alone has texts that are all empty."""
+    import pyarrow.compute as pc
+
+    if pa.types.is_string(column.type):
+        return bool(pc.any(pc.not_equal(column, "")).as_py())
+    return column.null_count < len(column)

@@ -25,7 +25,11 @@ _PAGE = "fingerpost.flows.report:page.html"
 
 def render(store: Store, record: dict[str, Any]) -> str:
     """The page of a run's record."""
-    contents = gather(store, record)
+    return _rendered(gather(store, record))
+
+
+def _rendered(contents: Contents) -> str:
+    record = contents.record
     return (
         _environment()
         .get_template(_PAGE)
@@ -53,9 +57,14 @@ def prepare() -> None:
 
 
 def write(store: Store, record: dict[str, Any]) -> str:
-    """Writes ``reports/<run id>.html`` and ``reports/latest.html`` to the store; returns the path or URL of the one."""
+    """Writes ``reports/<run id>.html`` and ``reports/latest.html`` to the store; returns the path or URL of the one.
+
+    Adds to the record which products are ``below`` simple baselines.
+    """
     with drawings_of(_latest(store)):
-        page = render(store, record).encode()
+        contents = gather(store, record)
+        page = _rendered(contents).encode()
+    record["below"] = [str(one) for one in contents.below]
     relative = f"reports/{record['id']}.html"
     for name in (relative, _LATEST):
         store.files.write(name, page)

@@ -129,6 +129,7 @@ def summary(record: Mapping[str, Any], contents: Contents, pictures: Sequence[tu
         f"**{record['state']}** after {record['seconds']:,.1f} s, run `{record['id']}`, profile"
         f" {code(record['profile'])}."
         + (f"\n\n> {escaped(without_credentials(record['error']))}" if record["error"] else ""),
+        *(f"**{escaped(str(one))}.**" for one in contents.below),
         *(escaped(note) for note in record.get("notes", ())),
         "## Publication",
         _publication(record),

@@ -371,6 +371,8 @@ def _write_report(run: Run, record: dict[str, Any]) -> None:
 
     try:
         record["report"] = write(run.env.store, record)
+        for line in record["below"]:
+            run.progress.say(line)
         run.progress.log(f"report {record['report']}")
     except Exception as problem:
         run.progress.say(f"report not written: {type(problem).__name__}: {problem}")

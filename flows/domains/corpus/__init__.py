@@ -18,7 +18,7 @@ CORPUS = Domain(
             builtin=frozenset({SAMPLE}),
             columns="input.columns",
             beside=("input.days", "input.missing_days", "input.vectors"),
-            described=Described("documents", ("title", "text"), ("kind", "package"), ("title", "text")),
+            described=Described("documents", ("title", "text"), ("kind", "package"), ("title", "text", "vector")),
         ),
     ),
     files="fingerpost.flows.domains.corpus.sources:files_of",

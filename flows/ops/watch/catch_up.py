@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from fingerpost.flows.domains.settings import Settings
 from fingerpost.flows.run.api import Api
 from fingerpost.flows.run.calendar import logical_day
-from fingerpost.flows.run.waits import AWAITING_INPUT
+from fingerpost.flows.run.waits import AWAITING_INPUT, kept_wait
 from fingerpost.schemas.errors import FingerpostError
 from fingerpost.schemas.store import Store
 from fingerpost.tasks.ledger import partitions
@@ -217,10 +217,12 @@ def _submit(api: Api, deployment: dict[str, Any], day: str, time: datetime, say:
 def settle_interrupted(api: Api, pool: str, *, say: Callable[[str], None]) -> None:
     """Marks the runs of an interrupted stack as crashed, which also frees their slots under concurrency limits.
 
-    To be called while the pool has no worker: then none of its runs can be running.
+    One that was looking for late input is scheduled for its next look instead. To be called while the pool has no worker:
+    then none of its runs can be running.
     """
     alive = {"state": {"type": {"any_": ["RUNNING", "PENDING", "CANCELLING"]}}}
     runs = api.pages("flow_runs/filter", {"work_pools": {"name": {"any_": [pool]}}, "flow_runs": alive})
+    runs = [run for run in runs if not _waits_on(api, run, say)]
     queue = list(runs)
     while queue:
         parents = {"parent_flow_run_id": {"any_": [run["id"] for run in queue]}, **alive}
@@ -241,6 +243,27 @@ def settle_interrupted(api: Api, pool: str, *, say: Callable[[str], None]) -> No
             api.post(f"{kind}/{run['id']}/set_state", {"state": state, "force": True})
     for run in runs:
         say(f"{run['name']} was interrupted with the previous stack; it is marked as crashed")
+
+
+def _waits_on(api: Api, run: dict[str, Any], say: Callable[[str], None]) -> bool:
+    """Whether a run was interrupted while it looked for late input; it is then scheduled to look again now."""
+    from fingerpost.flows.run.request import RunRequest
+
+    flow = str(api.get(f"flows/{run['flow_id']}")["name"])
+    try:
+        settings = RunRequest.model_validate((run["parameters"] or {}).get("request") or {}).resolve(
+            _moment(run["expected_start_time"])
+        )
+        wait = kept_wait(Store(settings.store), flow, settings.input.collection, settings.day)
+    except (FingerpostError, ValidationError):
+        return False
+    if wait is None or run["state_type"] == "CANCELLING":
+        return False
+    details = {"scheduled_time": datetime.now(UTC).isoformat()}
+    state = {"type": "SCHEDULED", "name": AWAITING_INPUT, "message": str(wait), "state_details": details}
+    api.post(f"flow_runs/{run['id']}/set_state", {"state": state, "force": True})
+    say(f"{run['name']} was interrupted while it waited for its input; it looks again")
+    return True
 
 
 def _moment(text: str) -> datetime:
