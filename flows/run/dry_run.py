@@ -1,13 +1,16 @@
 """Planning a flow without running it, for the commands."""
 
 from dataclasses import asdict
+from datetime import UTC, datetime
 
 from fingerpost.flows.run.console import table_of, wide_console
+from fingerpost.flows.run.late_input import would_wait
 from fingerpost.flows.run.plain_text import echo_json
 from fingerpost.flows.run.plan import Plan, figures, plan_in
-from fingerpost.flows.run.request import RunRequest
+from fingerpost.flows.run.request import ResolvedRequest, RunRequest
 from fingerpost.flows.run.runtime import planning
 from fingerpost.flows.run.start import known
+from fingerpost.schemas.store import Store
 
 
 def plan_of(flow: str, request: RunRequest) -> Plan:
@@ -18,8 +21,17 @@ def plan_of(flow: str, request: RunRequest) -> Plan:
     return plan_in(flow, run.env)
 
 
+def _waits(flow: str, request: RunRequest) -> str:
+    settings = ResolvedRequest.of(request).settings
+    words = would_wait(Store(settings.store), flow, settings, now=datetime.now(UTC))
+    return f"{flow} of {settings.input.collection}, {settings.day}: {words}" if words else ""
+
+
 def show_plan(flow: str, request: RunRequest, *, as_json: bool) -> None:
-    """Prints a plan."""
+    """Prints a plan, or what a run that is asked to wait would wait for."""
+    if request.wait and (words := _waits(flow, request)):
+        echo_json({"flow": flow, "waits": words}) if as_json else wide_console().tell(words)
+        return
     plan = plan_of(flow, request)
     if as_json:
         echo_json({**asdict(plan), "cost": asdict(plan.cost)})

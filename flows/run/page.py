@@ -16,6 +16,7 @@ from fingerpost.flows.report.plots import data_uri, on_white
 from fingerpost.flows.run.lineage import Lineage, as_mermaid, ends_of, lineage_of, table_rows
 from fingerpost.flows.run.loggers import warn
 from fingerpost.flows.run.markdown import code, escaped, table, table_of_rows
+from fingerpost.schemas.figures import percentage
 from fingerpost.schemas.store import Store
 from fingerpost.schemas.urls import without_credentials
 from fingerpost.tasks.ledger import full_name
@@ -128,6 +129,7 @@ def summary(record: Mapping[str, Any], contents: Contents, pictures: Sequence[tu
         f"**{record['state']}** after {record['seconds']:,.1f} s, run `{record['id']}`, profile"
         f" {code(record['profile'])}."
         + (f"\n\n> {escaped(without_credentials(record['error']))}" if record["error"] else ""),
+        *(f"**{escaped(str(one))}.**" for one in contents.below),
         *(escaped(note) for note in record.get("notes", ())),
         "## Publication",
         _publication(record),
@@ -188,7 +190,7 @@ def _quarantine(contents: Contents) -> str:
     """Rows, fraction and reasons per input; reasons and counts alone, since the rows are the user's data."""
     parts = []
     for quarantine in contents.quarantines:
-        share = "" if quarantine.share is None else f" ({100 * quarantine.share:.2f} % of the input)"
+        share = "" if quarantine.share is None else f" ({percentage(quarantine.share)} of the input)"
         parts.append(f"{escaped(quarantine.title)}: {quarantine.rows:,} rows were quarantined{share}.")
         if quarantine.reasons:
             parts.append(table(("reason", "rows"), quarantine.reasons.items()))

@@ -1,6 +1,6 @@
 """The declaration of ``ann``: from vectors to a published nearest-neighbour index."""
 
-from fingerpost.flows.domains.domain import Domain, InputFile, Product, Section
+from fingerpost.flows.domains.domain import Described, Domain, InputFile, Product, Section
 
 ANN = Domain(
     word="ann",
@@ -31,6 +31,7 @@ ANN = Domain(
             optional=True,
             columns="ann.judged.columns",
             beside=("ann.judged.judgements",),
+            described=Described("queries", ("text",), ("purpose",), ("text",), counted=("judgements",)),
         ),
     ),
     files_of={"import_index_graph": ("ann.graph.file", "ann.hnsw.metric")},
@@ -69,6 +70,8 @@ ANN = Domain(
         plots="fingerpost.flows.domains.ann.report.section:plots",
         tables="fingerpost.flows.domains.ann.report.section:tables",
         cards="fingerpost.flows.domains.ann.report.section:cards",
+        beside="fingerpost.flows.domains.ann.report.standing:beside",
+        trends="fingerpost.flows.domains.ann.report.standing:trends",
     ),
     commands=(
         "fingerpost.flows.domains.ann.commands:query",

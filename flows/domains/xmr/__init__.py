@@ -1,6 +1,6 @@
 """The declaration of ``xmr``: from interactions to a published ranker."""
 
-from fingerpost.flows.domains.domain import Domain, InputFile, Product, Section
+from fingerpost.flows.domains.domain import Described, Domain, InputFile, Product, Section
 from fingerpost.schemas.inputs import NAMES_SAMPLE, SEE_ALSO_SAMPLE
 
 XMR = Domain(
@@ -33,6 +33,7 @@ XMR = Domain(
             builtin=frozenset({SEE_ALSO_SAMPLE, NAMES_SAMPLE}),
             columns="xmr.columns",
             beside=("xmr.days", "xmr.labels", "xmr.negatives", "xmr.unknown_labels"),
+            described=Described("queries", ("text",), ("split",), ("text",), counted=("labels",)),
         ),
     ),
     skipped="fingerpost.flows.domains.xmr.sources:skipped",
@@ -69,6 +70,8 @@ XMR = Domain(
         template="fingerpost.flows.domains.xmr.report:section.html",
         plots="fingerpost.flows.domains.xmr.report.section:plots",
         cards="fingerpost.flows.domains.xmr.report.section:cards",
+        beside="fingerpost.flows.domains.xmr.report.standing:beside",
+        trends="fingerpost.flows.domains.xmr.report.standing:trends",
     ),
     commands=("fingerpost.flows.domains.xmr.commands:rank",),
     former={

@@ -40,7 +40,9 @@ def _request(store: Store, entry: Freshness) -> RunRequest | None:
     newest = sorted(records, key=lambda day: (bool(records[day].get("deadline")), day), reverse=True)
     for run in (_run(store, records[day]) for day in newest):
         if asked := run.get("request"):
-            return RunRequest.of(**{**asked, "day": "", "store": store.url, "force": (), "dry_run": False})
+            return RunRequest.of(
+                **{**asked, "day": "", "store": store.url, "force": (), "wait": False, "dry_run": False}
+            )
     return None
 
 
