@@ -13,7 +13,8 @@ from prefect.context import FlowRunContext
 
 from fingerpost.flows.report.contents import Contents, gather
 from fingerpost.flows.report.plots import data_uri, on_white
-from fingerpost.flows.run.lineage import Lineage, as_mermaid, ends_of, lineage_of, table_rows
+from fingerpost.flows.run.lineage import Lineage, ends_of, lineage_of, table_rows
+from fingerpost.flows.run.lineage_picture import alternative, as_svg
 from fingerpost.flows.run.loggers import warn
 from fingerpost.flows.run.markdown import code, escaped, table, table_of_rows
 from fingerpost.schemas.store import Store
@@ -154,10 +155,11 @@ def plots(contents: Contents) -> list[tuple[str, str]]:
 
 
 def lineage_page(lineage: Lineage) -> str:
-    """The lineage as a Mermaid diagram, and as a table for viewers that draw none."""
+    """The lineage as a picture and as a table."""
     rows = table(("what", "day", "rows", "in this run", "made of"), table_rows(lineage))
     live = f"Live as {escaped(', '.join(lineage.live))}." if lineage.live else "Not live."
-    return f"Lineage of {code(lineage.target)}. {live}\n\n```mermaid\n{as_mermaid(lineage)}\n```\n\n{rows}\n"
+    picture = f"![{escaped(alternative(lineage))}]({data_uri(as_svg(lineage))})"
+    return f"Lineage of {code(lineage.target)}. {live}\n\n{picture}\n\n{rows}\n"
 
 
 def _publication(record: Mapping[str, Any]) -> str:
