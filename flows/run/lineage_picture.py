@@ -61,7 +61,7 @@ def as_svg(lineage: Lineage) -> str:
     boxes = {node.key: _box(node) for node in shown.nodes}
     for number, live in enumerate(shown.live):
         where, _, generation = live.partition(", ")
-        boxes[f"live {number}"] = _Box(f"live {number}", (f"live: {where}", generation), "live")
+        boxes[f"live {number}"] = _Box(f"live {number}", (_cut(where), f"live, {generation}"), "live")
         arrows.append((shown.target, f"live {number}"))
     return _drawn(boxes, layout(list(boxes), arrows), alternative(lineage))
 
@@ -138,7 +138,8 @@ def _given(members: Sequence[Node]) -> list[str]:
 def _box(node: Node) -> _Box:
     if not node.day:
         return _Box(node.key, (_cut(node.title), _cut(str(node.quality.get("digest", "")))), "input")
-    rows = f"{sum(node.rows.values()):,} rows" if node.rows else ""
+    count = sum(node.rows.values())
+    rows = f"{count:,} {'row' if count == 1 else 'rows'}" if node.rows else ""
     return _Box(node.key, (_cut(node.title), ", ".join(filter(None, (rows, node.state)))), node.state)
 
 

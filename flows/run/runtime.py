@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from prefect import Flow, task
+from prefect import Flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.context import FlowRunContext
 from prefect.runtime import flow_run
@@ -176,11 +176,13 @@ def named() -> str:
 
 
 @contextmanager
-def planning(flow: str, request: RunRequest) -> Iterator[Run]:
-    """A planning run: stages record what they would do, and nothing is written."""
+def planning(flow: str, request: RunRequest, *, in_ui: bool = False) -> Iterator[Run]:
+    """A planning run: stages record what they would do, and nothing is written; notes go to the UI if asked for."""
     settings = request.resolve(_scheduled())
     _check_forced(settings.force)
-    run = _new_run(flow, request, settings, Store(settings.store), SerialExecutor(), RunProgress(quiet=True))
+    run = _new_run(
+        flow, request, settings, Store(settings.store), SerialExecutor(), RunProgress(quiet=True, in_ui=in_ui)
+    )
     run.env.planning = True
     token = _run.set(run)
     try:
@@ -222,7 +224,7 @@ def running(flow: str, request: RunRequest) -> Iterator[Run]:
         yield surrounding
         return
     if request.dry_run:
-        with planning(flow, request) as run:
+        with planning(flow, request, in_ui=True) as run:
             yield run
         _show_plan(plan_in(flow, run.env))
         return
@@ -298,6 +300,7 @@ def _show_plan(plan: Plan) -> None:
     )
     if FlowRunContext.get():
         show_table(rows_of(plan), key="plan", description=words)
+        get_run_logger().info(words)
     logging.getLogger("fingerpost.plan").info(words)
 
 

@@ -51,9 +51,9 @@ def silence_loggers() -> None:
         logging.getLogger(noisy).setLevel(logging.CRITICAL)
     # The log of a run is for the pages of a server that stays; on the server of this run nobody would read it.
     level = logging.INFO if PREFECT_API_URL.value() and not serving() else logging.CRITICAL
-    for shown in ("prefect.flow_runs", "prefect.task_runs"):
+    for shown, least in (("prefect.flow_runs", level), ("prefect.task_runs", max(level, logging.WARNING))):
         logger = logging.getLogger(shown)
-        logger.setLevel(level)
+        logger.setLevel(least)
         logger.propagate = False
 
 
