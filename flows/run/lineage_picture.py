@@ -14,6 +14,7 @@ from xml.sax.saxutils import escape
 from fingerpost.flows.report.plots import INK, MUTED
 from fingerpost.flows.run.lineage import Lineage, Node, direct_inputs
 from fingerpost.flows.run.plain_text import visible
+from fingerpost.schemas.wording import some
 
 #: Pixels of a box, a lane for an arrow, what is between them, between layers, and around the picture.
 BOX, HEIGHT, LANE, GAP, RISE, MARGIN = 188, 44, 10, 16, 30, 14
@@ -69,8 +70,8 @@ def as_svg(lineage: Lineage) -> str:
 def alternative(lineage: Lineage) -> str:
     """What the picture shows, in words."""
     made = sum(bool(node.day) for node in lineage.nodes)
-    sources = ", ".join(node.title for node in lineage.nodes if not node.day)
-    return f"{lineage.target.partition('/')[0]}: {made} artifacts, made from {sources or 'no input'}"
+    sources = [node.title for node in lineage.nodes if not node.day]
+    return f"{lineage.target.partition('/')[0]}: {made} artifacts, made from {some(sources) if sources else 'no input'}"
 
 
 def folded(lineage: Lineage) -> Lineage:
@@ -232,21 +233,26 @@ def _spread(items: Sequence[tuple[str, str]], wanted: Sequence[float], total: fl
     """Middles near the wanted ones, in order, apart, and between 0 and ``total``."""
     if not items:
         return []
-    apart = [(_size(left) + _size(right)) / 2 + GAP for left, right in pairwise(items)]
+    apart = [distance(left, right) for left, right in pairwise(items)]
     # Pushed apart to the right, and to the left: the mean of both keeps the order and the distances.
     right, left = list(wanted), list(wanted)
-    for place, distance in enumerate(apart):
-        right[place + 1] = max(right[place + 1], right[place] + distance)
+    for place, least in enumerate(apart):
+        right[place + 1] = max(right[place + 1], right[place] + least)
     for place in range(len(apart) - 1, -1, -1):
         left[place] = min(left[place], left[place + 1] - apart[place])
     found = [(a + b) / 2 for a, b in zip(left, right, strict=True)]
     found[0] = max(found[0], _size(items[0]) / 2)
-    for place, distance in enumerate(apart):
-        found[place + 1] = max(found[place + 1], found[place] + distance)
+    for place, least in enumerate(apart):
+        found[place + 1] = max(found[place + 1], found[place] + least)
     found[-1] = min(found[-1], total - _size(items[-1]) / 2)
     for place in range(len(apart) - 1, -1, -1):
         found[place] = min(found[place], found[place + 1] - apart[place])
     return found
+
+
+def distance(left: tuple[str, str], right: tuple[str, str]) -> float:
+    """The least distance of the middles of two items side by side; lanes lie close together."""
+    return (_size(left) + _size(right)) / 2 + (0 if left[1] and right[1] else GAP)
 
 
 def _size(item: tuple[str, str]) -> float:
@@ -254,7 +260,8 @@ def _size(item: tuple[str, str]) -> float:
 
 
 def _width(items: Sequence[tuple[str, str]]) -> float:
-    return sum(map(_size, items)) + GAP * max(len(items) - 1, 0)
+    ends = (_size(items[0]) + _size(items[-1])) / 2 if items else 0.0
+    return ends + sum(distance(left, right) for left, right in pairwise(items))
 
 
 def _drawn(boxes: Mapping[str, _Box], where: Layout, words: str) -> str:

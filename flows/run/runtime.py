@@ -4,7 +4,7 @@ import logging
 import os
 import secrets
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import asdict, dataclass, field
@@ -157,8 +157,9 @@ def part(flow: "Flow[..., Any]", request: RunRequest) -> None:
     if run is None or run.env.planning:
         flow.fn(request)
         return
+    recipe: Callable[[RunRequest], None] = flow.fn
     name = f"{flow.name} {run.env.collection} {run.env.day}"
-    task(name=flow.name, task_run_name=name, retries=0, cache_policy=NO_CACHE, persist_result=False)(flow.fn)(request)
+    task(name=flow.name, task_run_name=name, retries=0, cache_policy=NO_CACHE, persist_result=False)(recipe)(request)
 
 
 def without_heartbeat() -> AbstractContextManager[Any]:
