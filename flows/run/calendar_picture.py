@@ -10,7 +10,7 @@ from fingerpost.flows.run.day_states import STATES
 
 WEEKDAYS = ("Mo", "Tu", "We", "Th", "Fr", "Sa", "Su")
 #: Pixels of a day's square and of what is between two, of a month, and around the picture; months in a row.
-SIDE, GAP, MONTH, HEAD, MARGIN, ACROSS = 28, 3, 240, 42, 14, 3
+SIDE, GAP, MONTH, HEAD, MARGIN, ACROSS = 28, 3, 240, 42, 14, 2
 #: Border and filling of a square by the colour that the state has in a terminal.
 _LOOKS = {
     "green": ("#1a7f37", "#aceebb"),

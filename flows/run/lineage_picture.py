@@ -17,11 +17,11 @@ from fingerpost.flows.run.plain_text import visible
 from fingerpost.schemas.wording import some
 
 #: Pixels of a box, a lane for an arrow, what is between them, between layers, and around the picture.
-BOX, HEIGHT, LANE, GAP, RISE, MARGIN = 188, 44, 10, 16, 30, 14
+BOX, HEIGHT, LANE, GAP, RISE, MARGIN = 190, 44, 10, 16, 30, 14
 #: Boxes side by side, and nodes of one name and use from which on they are one box.
 ACROSS, ALIKE = 3, 4
 #: Characters of a line in a box.
-_LONGEST = 25
+_LONGEST = 23
 _SWEEPS = 8
 #: Border, filling and dashes of a box: a color says the same as the words in it.
 _LOOKS = {
@@ -146,7 +146,7 @@ def _box(node: Node) -> _Box:
 
 def _cut(text: str) -> str:
     """A text for a line of a box: of a long one, its beginning and end."""
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 12]}…{text[-11:]}"
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 11]}…{text[-10:]}"
 
 
 def layout(keys: Sequence[str], arrows: Sequence[tuple[str, str]], *, across: int = ACROSS) -> Layout:
@@ -301,7 +301,7 @@ def _shape(box: _Box, number: int, middle: float) -> str:
     return (
         f'<g><rect x="{x:.1f}" y="{y:g}" width="{BOX}" height="{HEIGHT}" rx="{round_:g}" fill="{filling}"'
         f' stroke="{border}" stroke-width="1.5"{dashes}/>'
-        f'<text x="{centre:.1f}" y="{y + 19:g}" text-anchor="middle" font-size="14" font-weight="600"'
+        f'<text x="{centre:.1f}" y="{y + 19:g}" text-anchor="middle" font-size="13.5" font-weight="600"'
         f' fill="{INK}">{name}</text>'
         f'<text x="{centre:.1f}" y="{y + 36:g}" text-anchor="middle" font-size="12.5" fill="{INK}">{about}</text></g>'
     )

@@ -16,7 +16,7 @@ from fingerpost.flows.run.partitions import Partition, counts, needing
 from fingerpost.flows.run.plain_text import visible
 from fingerpost.flows.run.request import DAY
 
-#: Maximum number of days that a page lists with their reasons.
+#: Maximum number of days, or of several alike, that a page lists with their reasons.
 _LISTED = 60
 
 
@@ -45,7 +45,7 @@ def calendar_markdown(partitions: Sequence[Partition]) -> str:
 
 def _listed(partitions: Sequence[Partition]) -> Iterator[tuple[str, Partition, str]]:
     """The days that are not fresh: one or several alike, the first of them, and the reason."""
-    for alike in _alike(list(needing(partitions))[:_LISTED]):
+    for alike in _groups(partitions)[:_LISTED]:
         first, days = alike[0], alike[0].day if len(alike) == 1 else f"{alike[0].day} to {alike[-1].day}"
         yield days, first, _label(first, len(alike))
 
@@ -71,8 +71,12 @@ def _legend(by_state: Mapping[str, int]) -> list[tuple[str, str]]:
 
 
 def _more(partitions: Sequence[Partition]) -> list[str]:
-    left = len(list(needing(partitions))) - _LISTED
+    left = sum(map(len, _groups(partitions)[_LISTED:]))
     return [f"and {left} more days"] if left > 0 else []
+
+
+def _groups(partitions: Sequence[Partition]) -> list[list[Partition]]:
+    return list(_alike(list(needing(partitions))))
 
 
 def _alike(partitions: Sequence[Partition]) -> Iterator[list[Partition]]:
