@@ -1,6 +1,6 @@
 """The declaration of ``kg``: from two graphs, or one, to a published alignment and the joined graph."""
 
-from fingerpost.flows.domains.domain import Domain, InputFile, Product, Section
+from fingerpost.flows.domains.domain import Domain, Endpoint, InputFile, Product, Section, Served
 from fingerpost.schemas.inputs import OBJECTS_SAMPLE
 
 KG = Domain(
@@ -20,6 +20,18 @@ KG = Domain(
             " right)",
             answers="fingerpost.flows.domains.kg.answers:answerer",
             why="fingerpost.flows.domains.kg.why:why",
+            served=Served(
+                opened="fingerpost.flows.domains.kg.serving:opened",
+                endpoints=(
+                    Endpoint(
+                        path="/match",
+                        summary="The matches of an entity",
+                        question="fingerpost.flows.domains.kg.endpoints:Entity",
+                        reply="fingerpost.flows.domains.kg.endpoints:Matches",
+                        answer="fingerpost.flows.domains.kg.serving:match",
+                    ),
+                ),
+            ),
         ),
     ),
     inputs=(

@@ -1,0 +1,44 @@
+"""What is live of a collection, and which versions may answer."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from fingerpost.schemas.publish import Pointer
+from fingerpost.schemas.store import Store
+
+
+@dataclass(frozen=True)
+class Live:
+    """The live version of a product: its reference, the generation of its pointer, and when it became live.
+
+    gone: references of versions that must not answer any more, since something in them was forgotten.
+    """
+
+    ref: str
+    generation: int
+    at: str
+    gone: frozenset[str]
+
+
+class Pointers:
+    """The pointers of a collection's products."""
+
+    def __init__(self, store: Store, collection: str, products: Iterable[str]) -> None:
+        self._pointers = {name: Pointer(store, collection, name) for name in products}
+        self._known: dict[str, Live] = {}
+
+    def look(self) -> dict[str, Live]:
+        """What is live now, by product; without those of which nothing is. FingerpostError if it cannot be read."""
+        found = {name: self._of(name, pointer) for name, pointer in self._pointers.items()}
+        self._known = {name: live for name, live in found.items() if live is not None}
+        return dict(self._known)
+
+    def _of(self, name: str, pointer: Pointer) -> Live | None:
+        live = pointer.live()
+        if live is None:
+            return None
+        known = self._known.get(name)
+        if known is not None and known.generation == live.generation:
+            return known
+        gone = {ref for move in pointer.history() for ref in (*move.replaced, *move.lost)}
+        return Live(live.ref, live.generation, live.at, frozenset(gone - {live.ref}))
