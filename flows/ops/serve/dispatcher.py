@@ -10,8 +10,8 @@ from fingerpost.flows.ops.serve.routes import Route
 
 #: Questions that a process has at a time: the next one is there when it has answered the first.
 _TOGETHER = 2
-#: How often a question is asked whose process ended: it may be the question that ends it.
-_ATTEMPTS = 2
+#: Number of processes that may end over a question: it may be the question that ends them.
+_ENDED = 2
 #: Seconds after its deadline, at least, for which a process may go on with a question.
 _GRACE = 1.0
 
@@ -22,7 +22,7 @@ class Dispatcher:
     def __init__(self, routes: tuple[Route, ...], limits: Limits) -> None:
         self.routes, self.limits = routes, limits
         self.present: Generation | None = None
-        #: Generations that still answer what they were asked.
+        #: Generations whose processes have not ended: they may still answer what they were asked.
         self.former: set[Generation] = set()
         self.waiting: deque[Asked] = deque()
         self.lost_workers = 0
@@ -51,9 +51,7 @@ class Dispatcher:
     def follow(self, generation: Generation) -> None:
         """Makes a generation the present one: questions that wait are its own, those that were asked are answered before."""
         before, self.present = self.present, generation
-        self.former = {one for one in self.former if one.asked}
         if before is not None:
-            self.former.add(before)
             before.retire()
         self._pump()
 
@@ -92,10 +90,12 @@ class Dispatcher:
             self._pump()
 
     def _lost(self, generation: Generation, questions: list[Asked]) -> None:
-        """Asks again what a process had that ended."""
+        """Asks again what a process had that ended; it was at the first of its questions."""
         self.lost_workers += 1
+        for asked in questions[:1]:
+            asked.ended += 1
         for asked in reversed([asked for asked in questions if not asked.reply.done()]):
-            if asked.attempts < _ATTEMPTS:
+            if asked.ended < _ENDED:
                 asked.worker = None
                 self.waiting.appendleft(asked)
             else:

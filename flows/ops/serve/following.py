@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from fingerpost.schemas.errors import FingerpostError, StoreUnreachableError
 from fingerpost.schemas.publish import Pointer
 from fingerpost.schemas.store import Store
 
@@ -27,11 +28,25 @@ class Pointers:
         self._pointers = {name: Pointer(store, collection, name) for name in products}
         self._known: dict[str, Live] = {}
 
-    def look(self) -> dict[str, Live]:
-        """What is live now, by product; without those of which nothing is. FingerpostError if it cannot be read."""
-        found = {name: self._of(name, pointer) for name, pointer in self._pointers.items()}
-        self._known = {name: live for name, live in found.items() if live is not None}
-        return dict(self._known)
+    def look(self) -> tuple[dict[str, Live], str]:
+        """What is live now, by product, without those of which nothing is; and why a pointer could not be read.
+
+        A product whose pointer cannot be read is as it was before. StoreUnreachableError if none can be.
+        """
+        problem = ""
+        for name, pointer in self._pointers.items():
+            try:
+                live = self._of(name, pointer)
+            except StoreUnreachableError:
+                raise
+            except FingerpostError as fault:
+                problem = " ".join(str(fault).split())
+                continue
+            if live is None:
+                self._known.pop(name, None)
+            else:
+                self._known[name] = live
+        return dict(self._known), problem
 
     def _of(self, name: str, pointer: Pointer) -> Live | None:
         live = pointer.live()

@@ -15,6 +15,8 @@ from fingerpost.flows.ops.serve.frames import Frames, packed
 from fingerpost.flows.ops.serve.opener import ONE_THREAD
 from fingerpost.flows.ops.serve.options import Limits
 
+#: The module that the process runs that opens versions.
+OPENER = "fingerpost.flows.ops.serve.opener"
 #: Seconds after which an opening is given up.
 _LONGEST = 900.0
 #: A process that ends sooner after its start than this, in seconds, is not replaced at once.
@@ -23,13 +25,16 @@ _SOON = 1.0
 
 @dataclass(eq=False)
 class Asked:
-    """A question that waits for its reply: the number of its route, and its body."""
+    """A question that waits for its reply: the number of its route, and its body.
+
+    ended: number of processes that ended while they were at it.
+    """
 
     number: int
     code: int
     body: bytes
     reply: "asyncio.Future[Reply]"
-    attempts: int = 0
+    ended: int = 0
     worker: "Worker | None" = None
 
 
@@ -43,7 +48,7 @@ class Reply:
 
 
 class Worker(asyncio.Protocol):
-    """The connection to a process that answers, and the questions that it has."""
+    """The connection to a process that answers, and the questions that it has, which it answers in their order."""
 
     def __init__(self, generation: "Generation", number: int) -> None:
         self.generation, self.number = generation, number
@@ -59,7 +64,6 @@ class Worker(asyncio.Protocol):
     def ask(self, asked: Asked) -> None:
         """Hands a question to the process."""
         asked.worker, self.asked[asked.number] = self, asked
-        asked.attempts += 1
         assert self._transport is not None
         self._transport.write(packed(asked.number, asked.code, asked.body))
 
@@ -116,7 +120,7 @@ class Generation:
         ours, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", opener_module(), str(theirs.fileno())],
+                [sys.executable, "-m", OPENER, str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 env=os.environ | ONE_THREAD,
@@ -129,10 +133,10 @@ class Generation:
         self._started: asyncio.Future[None] = loop.create_future()
         self._wanted = workers
         asked = {"store": store, "products": dict(products), "workers": workers, "limits": asdict(limits)}
-        await loop.sock_sendall(ours, json.dumps(asked).encode() + b"\n")
-        loop.add_reader(ours.fileno(), self._read)
         try:
             async with asyncio.timeout(_LONGEST):
+                await loop.sock_sendall(ours, json.dumps(asked).encode() + b"\n")
+                loop.add_reader(ours.fileno(), self._read)
                 await self._opened
                 if self.versions:
                     await self._started
@@ -140,8 +144,13 @@ class Generation:
             self._process.kill()
             self.versions, self.failed = (
                 {},
-                dict.fromkeys(products, f"expected to be opened in {_LONGEST:.0f} s, was not"),
+                dict.fromkeys(products, f"expected to be opened in {_LONGEST:g} s, was not"),
             )
+        except BaseException:
+            self.end()
+            raise
+        if self.broken:
+            self.versions = {}
         return self.versions
 
     def _read(self) -> None:
@@ -228,8 +237,12 @@ class Generation:
         self._end_if_over()
 
     def _end_if_over(self) -> None:
-        if not self.retired or self.asked:
-            return
+        if self.retired and not self.asked:
+            self.end()
+
+    def end(self) -> None:
+        """Ends the processes, also those that are asked something."""
+        self.retired = True
         workers, self.workers = list(self.workers.values()), {}
         for worker in workers:
             worker.close()
@@ -247,8 +260,3 @@ class Generation:
         """Waits until the process that opened the versions has ended."""
         if self._process is not None:
             await asyncio.to_thread(self._process.wait)
-
-
-def opener_module() -> str:
-    """The module that a new process runs."""
-    return "fingerpost.flows.ops.serve.opener"

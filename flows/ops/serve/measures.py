@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from fingerpost.flows.ops.serve.service import Service
@@ -17,6 +17,8 @@ class Measures:
     """Counters of the requests of a service, and gauges of its state."""
 
     def __init__(self, service: Service) -> None:
+        # Without a series for each with the time when it was first counted.
+        disable_created_metrics()
         self._registry = CollectorRegistry(auto_describe=False)
         self._requests = Counter(
             "fingerpost_serve_requests",
@@ -67,8 +69,8 @@ class _State:
         yield _gauge("fingerpost_serve_waiting_requests", "Requests that wait for a process", len(dispatcher.waiting))
         yield _gauge(
             "fingerpost_serve_former_generations",
-            "Versions of before that still answer what they were asked",
-            sum(one.asked > 0 for one in dispatcher.former),
+            "Versions of before whose processes have not ended",
+            len(dispatcher.former),
         )
         yield _counter("fingerpost_serve_swaps", "Changes of the versions that answer", service.swaps)
         yield _counter(

@@ -12,6 +12,7 @@ from fingerpost.flows.ops.serve.following import Live, Pointers
 from fingerpost.flows.ops.serve.generation import Generation
 from fingerpost.flows.ops.serve.options import ServeOptions
 from fingerpost.flows.ops.serve.routes import routes, served_products
+from fingerpost.flows.run.faults import said
 from fingerpost.schemas.errors import FingerpostError, MissingArtifactError
 from fingerpost.schemas.store import Store
 
@@ -47,7 +48,7 @@ class Service:
         self.live: dict[str, Live] = {}
         self.opened_at: datetime | None = None
         self._store, self._say = store, say
-        self._pointers = Pointers(store, collection, options.products or served_products())
+        self.pointers = Pointers(store, collection, options.products or served_products())
         self._failed: dict[str, _Failed] = {}
         self._repaired = 0.0
         self._ending: set[asyncio.Task[None]] = set()
@@ -55,7 +56,9 @@ class Service:
 
     async def start(self) -> None:
         """Opens what is live; FingerpostError if there is nothing, or if nothing of it can be opened."""
-        await self._move()
+        problem = await self._move()
+        if not self.live and problem:
+            raise FingerpostError(problem)
         if not self.live:
             raise MissingArtifactError(
                 f"{self.collection}: expected something published to serve ({', '.join(self.options.products) or 'any product'}),"
@@ -74,6 +77,8 @@ class Service:
                 await self._following
         if self.dispatcher.present is not None:
             self._retire(self.dispatcher.present)
+        for generation in list(self.dispatcher.former):
+            generation.end()
         await asyncio.gather(*self._ending)
 
     @property
@@ -119,21 +124,23 @@ class Service:
         while True:
             await asyncio.sleep(self.options.follow)
             try:
-                await self._move()
-            except FingerpostError as problem:
-                line = " ".join(str(problem).split())
-                if line != self.problem:
-                    self._say(f"the versions of before are served on: {line}")
-                self.problem = line
-            except Exception as problem:
-                self.problem = f"store {self._store.url}: expected to read what is live, got {type(problem).__name__}"
-                self._say(self.problem)
-            else:
-                self.problem = ""
+                problem = await self._move()
+            except FingerpostError as fault:
+                problem = " ".join(str(fault).split())
+            except Exception as fault:
+                problem = f"store {self._store.url}: expected to read what is live, got {said(fault)}"
+            if problem != self.problem:
+                told = f"the versions of before are served on: {problem}"
+                self._say(told if problem else "what is live can be read again")
+            self.problem = problem
 
-    async def _move(self) -> None:
-        """Opens what became live and has it answer, once it can."""
-        live = await asyncio.to_thread(self._pointers.look)
+    async def _move(self) -> str:
+        """Opens what became live and has it answer, once it can; why a pointer could not be read."""
+        live, problem = await asyncio.to_thread(self.pointers.look)
+        await self._serve(live)
+        return problem
+
+    async def _serve(self, live: dict[str, Live]) -> None:
         self.live = live
         present = self.dispatcher.present
         now = asyncio.get_running_loop().time()
@@ -203,6 +210,11 @@ class Service:
         self._reap(generation)
 
     def _reap(self, generation: Generation) -> None:
-        task = asyncio.create_task(generation.ended())
+        self.dispatcher.former.add(generation)
+        task = asyncio.create_task(self._ended(generation))
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
+
+    async def _ended(self, generation: Generation) -> None:
+        await generation.ended()
+        self.dispatcher.former.discard(generation)
