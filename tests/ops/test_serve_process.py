@@ -15,11 +15,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
+import pytest
 
+from fingerpost.flows.domains.domain import named
 from fingerpost.schemas.publish import Pointer
+from fingerpost.schemas.store import Store
 from fingerpost.tasks.ann.open import LiveIndex
 from tests.ops.watched import run_here
-from tests.support.plain_runs import without_prefect
+from tests.support.served_products import asked
 
 TOKEN = "token-of-the-process-tests"
 HEADERS = {"Authorization": f"Bearer {TOKEN}"}
@@ -52,35 +55,64 @@ def started(store: str, folder: Path) -> Iterator[tuple[subprocess.Popen[bytes],
 
 
 class Load(threading.Thread):
-    """A client that asks one question after another on one connection, until it is told to stop or is not answered."""
+    """A client that asks one question after another, on one connection while it is kept, until it is told to stop."""
 
     def __init__(self, port: int, texts: list[str]) -> None:
         super().__init__(daemon=True)
         self.port, self.texts, self.over = port, texts, threading.Event()
         self.replies: list[tuple[int, str, str]] = []
-        self.refused = ""
+        self.closed = 0
 
     def run(self) -> None:
         """Asks until the end."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         while not self.over.is_set():
             text = self.texts[len(self.replies) % len(self.texts)]
-            try:
-                if connection.sock is None:
-                    connection.connect()
-            except ConnectionRefusedError:
-                # Nobody listens any more: what was accepted before has been answered.
-                self.refused = "refused"
-                return
             connection.request("POST", "/query", json.dumps({"text": text, "k": 3}), HEADERS)
             reply = connection.getresponse()
             self.replies.append((reply.status, text, reply.read().decode()))
+            self.closed += reply.will_close
 
 
-def test_a_service_follows_under_load_and_ends_when_it_has_answered(tmp_path: Path) -> None:
-    with without_prefect():
-        store, _ = run_here(tmp_path)
-        run_here(tmp_path, rows=60, day="2026-01-06")
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """A store with two versions of a small index of texts."""
+    folder = tmp_path_factory.mktemp("served")
+    run_here(folder)
+    return run_here(folder, rows=60, day="2026-01-06")[0]
+
+
+def test_an_index_answers_texts_documents_and_vectors_as_it_does_from_python(store: Store) -> None:
+    ref = Pointer(store, "toys", "ann.index").required().artifact
+    index: LiveIndex = named("fingerpost.flows.domains.ann.serving:opened")(store, ref)
+    served = {"ann.index": index}
+    document = index.documents.slice(3, 1).to_pylist()[0]
+    text = document["title"]
+    reply = asked(served, "/query", {"text": text, "k": 3, "explain": True, "distinct": True})
+    answers = index.query(text, k=3, explain=True, distinct=True)
+    assert [one["id"] for one in reply["answers"]] == [one.id for one in answers.answers]
+    assert [one["score"] for one in reply["answers"]] == [one.score for one in answers.answers]
+    assert reply["answers"][0]["terms"]
+    assert reply["answers"][0]["snippet"]["text"]
+    assert asked(served, "/query", {"text": f"{text} flibbertigibbet", "k": 1})["missing"] == ["flibbertigibbet"]
+    like = asked(served, "/similar", {"id": document["id"], "k": 4})
+    assert [one["id"] for one in like["answers"]] == [one.id for one in index.similar(document["id"], k=4).answers]
+    vector = index.vectors[3].tolist()
+    near = asked(served, "/search", {"vector": vector, "k": 2, "filters": f'id != "{document["id"]}"'})
+    assert [one["id"] for one in near["answers"]] == [
+        one.id for one in index.search(vector, k=2, filters=f'id != "{document["id"]}"').answers
+    ]
+    assert near["method"] == "dense"
+    for path, question, line in (
+        ("/similar", {"id": "nobody"}, "id: expected one of the"),
+        ("/search", {"vector": [1.0]}, "vector: expected"),
+        ("/query", {"text": "a", "filters": "=="}, "filter"),
+    ):
+        assert asked(served, path, question, status=400)["error"].startswith(line)
+    assert asked(served, "/search", {"vector": []}, status=422)["error"].startswith("/search: vector: expected")
+
+
+def test_a_service_follows_under_load_and_ends_when_it_has_answered(store: Store, tmp_path: Path) -> None:
     place = Pointer(store, "toys", "ann.index")
     first, second = (move.artifact for move in place.history())
     indexes = {str(ref): LiveIndex(store, ref) for ref in (first, second)}
@@ -117,12 +149,16 @@ def test_a_service_follows_under_load_and_ends_when_it_has_answered(tmp_path: Pa
             word for one in (process.pid, *(p.pid for p in family)) for word in psutil.Process(one).cmdline()
         )
         process.send_signal(signal.SIGTERM)
-        # An idle connection is closed; those that are asked get their replies.
-        assert process.wait(60) == 0
+        # Those who ask notice that it ends, and what they asked before is answered.
         for client in clients:
+            before = len(client.replies)
+            while client.is_alive() and len(client.replies) < before + 3:
+                time.sleep(0.01)
             client.over.set()
             client.join(60)
+        assert process.wait(60) == 0
         assert not [one for one in family if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
+    assert all(client.closed for client in clients)
     replies = [reply for client in clients for reply in client.replies]
     assert {status for status, _, _ in replies} == {200}
     for _, text, body in replies:

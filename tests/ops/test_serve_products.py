@@ -1,7 +1,6 @@
 """What each domain answers over HTTP, through the models that it declares."""
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,76 +11,16 @@ import pytest
 from fingerpost.flows.domains.domain import named
 from fingerpost.flows.ops.serve.answering import Answering
 from fingerpost.flows.ops.serve.options import Limits
-from fingerpost.flows.ops.serve.routes import routes
-from fingerpost.schemas.publish import Pointer
 from fingerpost.schemas.store import Store
-from fingerpost.tasks.ann.open import LiveIndex
 from fingerpost.tasks.autocomplete.open import LiveCompleter
 from fingerpost.tasks.environment import Environment
 from fingerpost.tasks.metric.calibrated import CalibratedThreshold
 from fingerpost.tasks.metric.thresholds import Target
 from fingerpost.tasks.shards import SerialExecutor
 from fingerpost.tasks.xmr.open import LiveRanker, RankedLabel
-from tests.ops.watched import run_here
 from tests.support.alignments import alignment_of
 from tests.support.completers import completer_of
-
-ROUTES = routes()
-CODES = {route.path: code for code, route in enumerate(ROUTES)}
-
-
-def asked(opened: Mapping[str, Any], path: str, question: Mapping[str, Any], *, status: int = 200) -> dict[str, Any]:
-    """The reply to a question, which its model accepts as it is; asked alone and in a batch."""
-    versions = dict.fromkeys(opened, "the version")
-    answering = Answering(ROUTES, opened, versions, Limits())
-    found, body = answering.answer(CODES[path], json.dumps(question).encode())
-    many = answering.answer(CODES[f"{path}/batch"], json.dumps({"questions": [question] * 2}).encode())
-    assert (found, many[0]) == (status, status), body
-    reply: dict[str, Any] = json.loads(body)
-    if status == 200:
-        model = ROUTES[CODES[path]].reply
-        assert set(reply) <= set(model.model_fields), "fields that the model does not describe"
-        model.model_validate_json(body)
-        assert reply.pop("version") == "the version"
-        assert json.loads(many[1])["replies"] == [reply, reply]
-    return reply
-
-
-@pytest.fixture(scope="module")
-def index(tmp_path_factory: pytest.TempPathFactory) -> LiveIndex:
-    """A small index of texts, opened to be served."""
-    store, _ = run_here(tmp_path_factory.mktemp("served"))
-    ref = Pointer(store, "toys", "ann.index").required().artifact
-    opened: LiveIndex = named("fingerpost.flows.domains.ann.serving:opened")(Store(store.url), ref)
-    return opened
-
-
-def test_an_index_answers_texts_documents_and_vectors_as_it_does_from_python(index: LiveIndex) -> None:
-    served = {"ann.index": index}
-    document = index.documents.slice(3, 1).to_pylist()[0]
-    text = document["title"]
-    reply = asked(served, "/query", {"text": text, "k": 3, "explain": True, "distinct": True})
-    answers = index.query(text, k=3, explain=True, distinct=True)
-    assert [one["id"] for one in reply["answers"]] == [one.id for one in answers.answers]
-    assert [one["score"] for one in reply["answers"]] == [one.score for one in answers.answers]
-    assert reply["answers"][0]["terms"]
-    assert reply["answers"][0]["snippet"]["text"]
-    assert asked(served, "/query", {"text": f"{text} flibbertigibbet", "k": 1})["missing"] == ["flibbertigibbet"]
-    like = asked(served, "/similar", {"id": document["id"], "k": 4})
-    assert [one["id"] for one in like["answers"]] == [one.id for one in index.similar(document["id"], k=4).answers]
-    vector = index.vectors[3].tolist()
-    near = asked(served, "/search", {"vector": vector, "k": 2, "filters": f'id != "{document["id"]}"'})
-    assert [one["id"] for one in near["answers"]] == [
-        one.id for one in index.search(vector, k=2, filters=f'id != "{document["id"]}"').answers
-    ]
-    assert near["method"] == "dense"
-    for path, question, line in (
-        ("/similar", {"id": "nobody"}, "id: expected one of the"),
-        ("/search", {"vector": [1.0]}, "vector: expected"),
-        ("/query", {"text": "a", "filters": "=="}, "filter"),
-    ):
-        assert asked(served, path, question, status=400)["error"].startswith(line)
-    assert asked(served, "/search", {"vector": []}, status=422)["error"].startswith("/search: vector: expected")
+from tests.support.served_products import CODES, ROUTES, asked
 
 
 def test_a_ranker_answers_with_probabilities() -> None:

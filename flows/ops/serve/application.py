@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fingerpost.flows.ops.serve.answering import error
 from fingerpost.flows.ops.serve.measures import Measures
-from fingerpost.flows.ops.serve.options import ServeOptions, accepted
+from fingerpost.flows.ops.serve.options import accepted
 from fingerpost.flows.ops.serve.routes import Route
 from fingerpost.flows.ops.serve.service import Service
 from fingerpost.schemas.wording import shown
@@ -61,7 +61,7 @@ def application(service: Service) -> ASGIApp:
     app.add_exception_handler(HTTPException, _refused)
     app.openapi = _described(app, service)  # type: ignore[method-assign]
     known = frozenset(route.path for route in app.routes if isinstance(route, APIRoute))
-    return _Guard(app, service.options, measures, known)
+    return _Guard(app, service, measures, known)
 
 
 def _add(app: FastAPI, service: Service, measures: Measures, code: int, route: Route) -> None:
@@ -219,8 +219,9 @@ def _described(app: FastAPI, service: Service) -> Callable[[], dict[str, Any]]:
 class _Guard:
     """Asks for the token before anything else, and answers with one line of JSON where the application fails."""
 
-    def __init__(self, app: ASGIApp, options: ServeOptions, measures: Measures, known: frozenset[str]) -> None:
-        self._app, self._tokens, self._measures, self._known = app, options.tokens, measures, known
+    def __init__(self, app: ASGIApp, service: Service, measures: Measures, known: frozenset[str]) -> None:
+        self._app, self._service, self._measures, self._known = app, service, measures, known
+        self._tokens = service.options.tokens
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -241,8 +242,11 @@ class _Guard:
         async def sent(message: Message) -> None:
             nonlocal began
             began = True
-            if path == _OTHER and message["type"] == "http.response.start":
-                self._measures.count(path, message["status"])
+            if message["type"] == "http.response.start":
+                if path == _OTHER:
+                    self._measures.count(path, message["status"])
+                if self._service.stopping:
+                    message["headers"] = [*message["headers"], (b"connection", b"close")]
             await send(message)
 
         try:

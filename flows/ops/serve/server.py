@@ -19,6 +19,9 @@ from fingerpost.schemas.store import Store
 #: and no request meets a connection that is being closed.
 _KEPT = 75
 _BACKLOG = 2048
+#: Seconds for which a service that is to end still answers, and closes each connection with its reply: a client that
+#: keeps one does not meet its end with a request, and those who send clients elsewhere have time to notice.
+_DRAIN = 2.0
 
 
 def serve(
@@ -52,9 +55,10 @@ async def _run(service: Service, listener: socket.socket, ready: Callable[[str],
     loop, starting = asyncio.get_running_loop(), asyncio.current_task()
 
     def stop() -> None:
-        service.stopping = server.should_exit = True
         if not server.started and starting is not None:
             starting.cancel()
+        again, service.stopping = service.stopping, True
+        loop.call_later(_DRAIN if server.server_state.connections and not again else 0, server.leave)
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
@@ -76,6 +80,10 @@ class _Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Leaves them as they are."""
         yield
+
+    def leave(self) -> None:
+        """Takes no further requests, and ends when what was asked is answered."""
+        self.should_exit = True
 
 
 def _listening(host: str, port: int) -> socket.socket:
