@@ -1,7 +1,7 @@
 """The state of a day of a flow and collection, as every command and page names it. Imports no Prefect.
 
 A day's record has the outcome of its newest run (`recorded_state`). Whether a run with the same request would change
-its artifacts needs a plan, which ``fingerpost.flows.ops.backfill.partitions`` compares with the record; the states that
+its artifacts needs a plan, which ``fingerpost.flows.run.partitions`` compares with the record; the states that
 `watch_freshness` finds in this way are kept in ``.states/<flow>/<collection>.json`` for readers that cannot plan.
 """
 

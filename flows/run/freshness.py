@@ -16,8 +16,13 @@ from fingerpost.flows.run.waits import waiting_days
 from fingerpost.schemas.errors import CorruptArtifactError, FingerpostError
 from fingerpost.schemas.records import built, checked, leave_out
 from fingerpost.schemas.store import Store
-from fingerpost.schemas.urls import public_url
 from fingerpost.tasks.ledger import partitioned, partitions
+
+#: What is said before the first night.
+NOTHING_DUE = (
+    "No schedule has run a day yet, so none is late. `fingerpost deploy --list` shows when the first is due, and `--flow`"
+    " checks a flow without a schedule."
+)
 
 
 @dataclass(frozen=True)
@@ -187,8 +192,8 @@ def _found(
 
 
 def freshness_lines(entries: list[Freshness]) -> list[str]:
-    """One line per flow and collection, and one per day that is late or not fresh."""
-    lines = []
+    """One line per flow and collection, and one per day that is late or not fresh; a sentence where there are none."""
+    lines = [] if entries else [NOTHING_DUE]
     for entry in entries:
         late = {day.day for day in entry.late}
         others = [day for day in entry.days if day.day not in late and day.state != "fresh"]
@@ -214,19 +219,20 @@ def as_plain(entries: list[Freshness]) -> list[dict[str, Any]]:
 
 
 def look(store: Store, *, flow: str = "", profile: str = "nightly", collection: str = "") -> list[Freshness]:
-    """The freshness of a flow under a profile's deadline, or of everything that a schedule runs.
+    """The freshness of a flow under a profile's deadline, or of everything that a schedule runs: nothing before a first day.
 
-    FingerpostError if no day was scheduled.
+    FingerpostError for a collection of which no day was scheduled in a store where days of others were.
     """
     now = datetime.now(UTC)
     if flow:
         settings, origins = load_settings(profile, overrides={"input.collection": collection} if collection else {})
         name = settings.input.collection if names_collection(origins) else collection_with_days(store, flow)
         return [named_freshness(store, flow, name, Deadline.of(settings), now=now)]
-    entries = [entry for entry in scheduled_freshness(store, now=now) if collection in {"", entry.collection}]
-    if not entries:
+    entries = scheduled_freshness(store, now=now)
+    chosen = [entry for entry in entries if collection in {"", entry.collection}]
+    if entries and not chosen:
         raise FingerpostError(
-            f"store {public_url(store.url)}: expected days that a schedule asked for, found none; name --flow and"
-            " --profile, or deploy a schedule"
+            f"collection {collection}: expected days that a schedule asked for, found only those of"
+            f" {', '.join(sorted({entry.collection for entry in entries}))}; correct it, or name --flow and --profile"
         )
-    return entries
+    return chosen

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import chain
 from typing import Any
@@ -216,7 +216,7 @@ def as_mermaid(lineage: Lineage) -> str:
         label = "<br/>".join(_label(word) for word in words if word)
         name, shape = names[node.key], '["{}"]' if node.day else '(["{}"])'
         lines.append(f"  {name}{shape.format(label)}{f':::{node.state}' if node.state else ''}")
-    for key, source_key in _direct(lineage):
+    for key, source_key in direct_inputs(lineage.nodes):
         lines.append(f"  {names[source_key]} --> {names[key]}")
     for number, live in enumerate(lineage.live):
         lines += [f'  live{number}(["live: {_label(live)}"])', f"  {names[lineage.target]} --> live{number}"]
@@ -224,10 +224,10 @@ def as_mermaid(lineage: Lineage) -> str:
     return "\n".join(lines)
 
 
-def _direct(lineage: Lineage) -> Iterator[tuple[str, str]]:
-    """The (node, input) pairs without those that follow from others (the transitive reduction)."""
+def direct_inputs(nodes: Sequence[Node]) -> Iterator[tuple[str, str]]:
+    """The (node, input) pairs of nodes, inputs first, without those that follow from others (transitive reduction)."""
     above: dict[str, set[str]] = {}
-    for node in lineage.nodes:
+    for node in nodes:
         inputs = dict.fromkeys(node.inputs.values())
         above[node.key] = {*inputs, *(key for source_key in inputs for key in above.get(source_key, ()))}
         for source_key in inputs:

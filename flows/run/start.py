@@ -46,15 +46,14 @@ def known(name: str) -> "Flow[..., Any]":
 
 def silence_loggers() -> None:
     """Silences the loggers whose lines do not help people who watch a run in a terminal."""
-    for noisy in (
-        "distributed",
-        "prefect.server",
-        "prefect._internal",
-        "prefect.events",
-        "prefect.flow_runs",
-        "prefect.task_runs",
-    ):
+    for noisy in ("distributed", "prefect.server", "prefect._internal", "prefect.events"):
         logging.getLogger(noisy).setLevel(logging.CRITICAL)
+    # The log of a run is for the pages of a server that stays; on the server of this run nobody would read it.
+    level = logging.INFO if PREFECT_API_URL.value() and not serving() else logging.CRITICAL
+    for shown, least in (("prefect.flow_runs", level), ("prefect.task_runs", max(level, logging.WARNING))):
+        logger = logging.getLogger(shown)
+        logger.setLevel(least)
+        logger.propagate = False
 
 
 def check_server() -> None:

@@ -17,13 +17,14 @@ from fingerpost.flows.run.profiles import limits_digest
 from fingerpost.flows.run.request import RunRequest
 from fingerpost.flows.run.waits import days_at_work
 from fingerpost.schemas.corpus import QUARANTINE
-from fingerpost.schemas.errors import FingerpostError, InputError
+from fingerpost.schemas.errors import CorruptArtifactError, FingerpostError, InputError
 from fingerpost.schemas.inputs.days import unchanging_files
+from fingerpost.schemas.records import leave_out
 from fingerpost.schemas.refs import Ref, checked_day
 from fingerpost.schemas.store import Store
 from fingerpost.schemas.urls import public_url
 from fingerpost.tasks.code import unchanging_code
-from fingerpost.tasks.ledger import full_name, partition, partitions
+from fingerpost.tasks.ledger import full_name, partition, partitions, read_run
 
 #: Maximum number of days in a row that are shown where no first day is named.
 SHOWN_DAYS = 366
@@ -168,6 +169,29 @@ def _without_notes() -> Iterator[None]:
         yield
     finally:
         log.disabled = before
+
+
+def usual_request(store: Store, flow: str, collection: str) -> RunRequest | None:
+    """The request of the newest run, of a scheduled one if there was any, for any day; None if no run has a record."""
+    records = partitions(store, flow, collection)
+    newest = sorted(records, key=lambda day: (bool(records[day].get("deadline")), day), reverse=True)
+    for run in (_run(store, records[day]) for day in newest):
+        if asked := run.get("request"):
+            return RunRequest.of(
+                **{**asked, "day": "", "store": store.url, "force": (), "wait": False, "dry_run": False}
+            )
+    return None
+
+
+def _run(store: Store, record: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The record of a day's newest run; empty if there is none that can be read."""
+    try:
+        return read_run(store, str(record["run"]))
+    except (FileNotFoundError, KeyError):
+        return {}
+    except CorruptArtifactError as problem:
+        leave_out(problem)
+        return {}
 
 
 def counts(partitions: Iterable[Partition]) -> dict[str, int]:
