@@ -134,9 +134,10 @@ def run(
             dry_run=dry_run,
         )
         if dry_run:
-            from fingerpost.flows.run.dry_run import show_plan
+            from fingerpost.flows.run.dry_run import show_plan, show_wait
 
-            show_plan(flow, request, as_json=as_json)
+            if not (wait and show_wait(flow, request, as_json=as_json)):
+                show_plan(flow, request, as_json=as_json)
             return
         if wait:
             from fingerpost.flows.run.first_wait import waited

@@ -9,7 +9,7 @@ from fingerpost.flows.report import formats
 class Beside:
     """A metric of a product, and that of a baseline, which is simpler: what it is called, and its value.
 
-    ``rising``: whether higher is better. ``certain``: whether a difference is none of chance, where that was tested.
+    ``rising``: whether higher is better. ``certain``: whether the difference is significant, where that was tested.
     """
 
     product: str

@@ -125,7 +125,7 @@ def _sections(contents: Contents) -> list[Markup]:
 
 
 def _drawn(trend: Trend) -> tuple[str, str, str]:
-    """The title of a metric over runs, its plot, and its course in words."""
+    """The title of a metric over runs, its plot, and its values as a sentence."""
     first, last, median = (formats.significant(value) for value in trend.summary)
     return trend.title, trend_svg(trend), f"first {first}, last {last}, median {median} of {len(trend.points)} runs"
 

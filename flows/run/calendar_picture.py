@@ -19,6 +19,7 @@ _LOOKS = {
     "red": ("#a40e26", "#ffaba8"),
     "magenta": ("#8250df", "#e2c5ff"),
     "cyan": ("#0969da", "#b6e3ff"),
+    "blue": ("#3d3d99", "#d5d5f7"),
 }
 
 

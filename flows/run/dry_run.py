@@ -21,17 +21,18 @@ def plan_of(flow: str, request: RunRequest) -> Plan:
     return plan_in(flow, run.env)
 
 
-def _waits(flow: str, request: RunRequest) -> str:
+def show_wait(flow: str, request: RunRequest, *, as_json: bool) -> bool:
+    """Prints what a run that is asked to wait for its input would wait for now; returns whether it would wait."""
     settings = ResolvedRequest.of(request).settings
     words = would_wait(Store(settings.store), flow, settings, now=datetime.now(UTC))
-    return f"{flow} of {settings.input.collection}, {settings.day}: {words}" if words else ""
+    if words:
+        said = f"{flow} of {settings.input.collection}, {settings.day}: {words}"
+        echo_json({"flow": flow, "waits": said}) if as_json else wide_console().tell(said)
+    return bool(words)
 
 
 def show_plan(flow: str, request: RunRequest, *, as_json: bool) -> None:
-    """Prints a plan, or what a run that is asked to wait would wait for."""
-    if request.wait and (words := _waits(flow, request)):
-        echo_json({"flow": flow, "waits": words}) if as_json else wide_console().tell(words)
-        return
+    """Prints a plan."""
     plan = plan_of(flow, request)
     if as_json:
         echo_json({**asdict(plan), "cost": asdict(plan.cost)})

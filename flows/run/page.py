@@ -104,6 +104,18 @@ def _show_days(store: Store, record: dict[str, Any], words: str) -> None:
         show_days(store, record["flow"], record["collection"])
 
 
+def show_waiting_day(store: Store, flow: str, collection: str, day: str) -> None:
+    """Renews the calendar of a run's collection as its day begins to wait; does nothing outside of a flow."""
+    from fingerpost.flows.run.days_page import show_days
+
+    if FlowRunContext.get() is None or serving():
+        return
+    try:
+        show_days(store, flow, collection, also=[day])
+    except Exception as problem:
+        warn(_log, f"the calendar of {collection} is not renewed", problem)
+
+
 def stage_rows(record: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The stages: reused or run, why, rows, seconds, peak memory."""
     return [

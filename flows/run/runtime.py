@@ -27,13 +27,14 @@ from fingerpost.flows.run.faults import said
 from fingerpost.flows.run.input_wait import leave_between_looks, waits
 from fingerpost.flows.run.inputs import remember
 from fingerpost.flows.run.late_input import LateInputError, wait_for_input
-from fingerpost.flows.run.page import prefect_run, show_run, show_table
+from fingerpost.flows.run.page import prefect_run, show_run, show_table, show_waiting_day
 from fingerpost.flows.run.plan import Plan, accuracy, plan_in, rows_of
 from fingerpost.flows.run.profiles import in_force, limits_digest
 from fingerpost.flows.run.progress import RunProgress
 from fingerpost.flows.run.request import ResolvedRequest, RunRequest
 from fingerpost.flows.run.rewriting import rewriting
 from fingerpost.flows.run.section import SettingsError
+from fingerpost.flows.run.waits import Waiting
 from fingerpost.schemas.corpus import QUARANTINE
 from fingerpost.schemas.errors import CorruptArtifactError, FingerpostError
 from fingerpost.schemas.inputs.forms import first_rows
@@ -277,8 +278,14 @@ def running(flow: str, request: RunRequest) -> Iterator[Run]:
 
 def _waited(store: Store, flow: str, settings: Settings, progress: RunProgress) -> tuple[LateInputError | None, str]:
     """Waits for the input of a run; its error if that is late, and a note if it came after a wait."""
+
+    def leave(wait: Waiting) -> None:
+        if wait.at == wait.since:
+            show_waiting_day(store, flow, settings.input.collection, settings.day)
+        leave_between_looks(wait)
+
     try:
-        return None, wait_for_input(store, flow, settings, say=progress.say, leave=leave_between_looks)
+        return None, wait_for_input(store, flow, settings, say=progress.say, leave=leave)
     except LateInputError as problem:
         return problem, ""
 

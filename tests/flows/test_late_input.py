@@ -11,7 +11,7 @@ import pytest
 from fingerpost.flows.domains.settings import Settings
 from fingerpost.flows.ops.watch.catch_up import _awaits_input
 from fingerpost.flows.run.alerts import alerts
-from fingerpost.flows.run.dry_run import show_plan
+from fingerpost.flows.run.dry_run import show_wait
 from fingerpost.flows.run.first_wait import waited
 from fingerpost.flows.run.freshness import freshness_lines, scheduled_freshness
 from fingerpost.flows.run.input_files import files_of_day
@@ -264,7 +264,7 @@ def test_a_command_waits_before_it_begins_and_alerts_at_the_deadline(
 
 def test_a_dry_run_says_what_would_be_waited_for(night: Night, capsys: pytest.CaptureFixture[str]) -> None:
     tomorrow = f"{datetime.now(UTC) + timedelta(days=1):%Y-%m-%d}"
-    show_plan(FLOW, night.request().for_day(tomorrow), as_json=False)
+    assert show_wait(FLOW, night.request().for_day(tomorrow), as_json=False)
     assert f"would wait for {night.folder}/drop-{tomorrow}.csv (not there), until" in "".join(
         capsys.readouterr().out.split("\n")
     )

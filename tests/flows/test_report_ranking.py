@@ -159,11 +159,7 @@ def test_members_of_an_ensemble_stand_beside_it(made: Made) -> None:
         {"queries": 1234, "labels": 100},
     )
     text = Page(render(made.store, made.record())).text("ranking")
-    assert (
-        text.index("most frequent labels")
-        < text.index("member 1 0.4250 0.8500")
-        < text.index("member 2 0.4200")
-    )
+    assert text.index("most frequent labels") < text.index("member 1 0.4250 0.8500") < text.index("member 2 0.4200")
     assert text.count("ranker (tree of linear models) 0.4382 0.8765") == 1
 
 

@@ -10,8 +10,8 @@ from fingerpost.flows.report.reading import metrics_of
 from fingerpost.schemas import ann
 
 _JUDGED = "nDCG@10 on judged queries"
-#: The probability of a difference between equally good methods, below which it is none of chance.
-_CHANCE = 0.05
+#: A difference that is less probable than this between equally good methods counts.
+_LEVEL = 0.05
 
 
 def beside(contents: Contents) -> list[Beside]:
@@ -24,7 +24,7 @@ def beside(contents: Contents) -> list[Beside]:
         rows = {row.method: row.metrics["nDCG@10"].value for row in contents.judged.rows}
         tested = {one.method: one.probability for one in contents.judged.differences}
         if bm25 in rows:
-            certain, served = tested.get(bm25, 0.0) < _CHANCE, contents.judged.served
+            certain, served = tested.get(bm25, 0.0) < _LEVEL, contents.judged.served
             ours = served.metrics["nDCG@10"].value
             found.append(Beside("index", _JUDGED, ours, bm25, rows[bm25], certain=certain))
     return found
