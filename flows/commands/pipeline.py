@@ -24,7 +24,7 @@ from fingerpost.flows.commands.options import (
     pair,
 )
 from fingerpost.flows.run.plain_text import echo, echo_json
-from fingerpost.schemas.errors import FingerpostError
+from fingerpost.schemas.errors import FingerpostError, UsageError
 
 
 def run(
@@ -101,7 +101,7 @@ def run(
     """
     overrides: dict[str, Any] = dict(pair(text, "--set", "key=value") for text in settings or ())
     if columns and source is None:
-        raise FingerpostError("--map: expected --input with it, found none; name the file whose columns are mapped")
+        raise UsageError("--map: expected --input with it, found none; name the file whose columns are mapped")
     mapped = dict(pair(text, "--map", "ours=theirs") for text in columns or ())
     if number_rows:
         mapped = numbered(mapped, has_input=source is not None)
@@ -309,7 +309,7 @@ def sample(
         paths = write_sample(name, folder)
     else:
         known = f"{SAMPLE}, {SEE_ALSO_SAMPLE} or {NAMES_SAMPLE}"
-        raise FingerpostError(f"sample: expected {known}, got {name!r}; choose one of these")
+        raise UsageError(f"sample: expected {known}, got {name!r}; choose one of these")
     for path in paths:
         echo(path)
 
@@ -330,7 +330,7 @@ def accept(
 
     known = stages()
     if stage not in known:
-        raise FingerpostError(f"stage: expected one of {', '.join(known)}, got {stage!r}; correct it")
+        raise UsageError(f"stage: expected one of {', '.join(known)}, got {stage!r}; correct it")
     found = known[stage]
     place = opened(store)
     note = Ledger(place, collection or collection_with_days(place)).accept(

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from fingerpost.flows.domains.ann.answer_tables import show
 from fingerpost.flows.run.plain_text import echo, echo_json
-from fingerpost.schemas.errors import FingerpostError
+from fingerpost.schemas.errors import FingerpostError, UsageError
 from fingerpost.tasks.ann.answers import Answers, radius_of
 from fingerpost.tasks.ann.open import LiveIndex, live
 from fingerpost.tasks.metric.calibrated import ForeignModelError
@@ -34,9 +34,7 @@ def ask(
 ) -> None:
     """Queries by text, by the id of a document, or by vectors, and prints the answers."""
     if sum(bool(given) for given in (text, like, vectors)) != 1:
-        raise FingerpostError(
-            "query: expected one of a text, --like ID and --vectors FILE, got none or several; give one"
-        )
+        raise UsageError("query: expected one of a text, --like ID and --vectors FILE, got none or several; give one")
     given, index = _given(within), live(collection, store=store, method=method)
     try:
         radius = _live_threshold(index) if given == "threshold" else given
@@ -64,9 +62,9 @@ def _width(index: LiveIndex, ef: int | None, target_recall: float | None, *, nea
     if ef is None and target_recall is None:
         return None
     if ef is not None and target_recall is not None:
-        raise FingerpostError("query: expected --ef or --target-recall, got both; give one")
+        raise UsageError("query: expected --ef or --target-recall, got both; give one")
     if not nearest:
-        raise FingerpostError(
+        raise UsageError(
             "query: expected --vectors FILE, or --like ID of an index of given vectors, with --ef and --target-recall, got"
             " a query that words answer too; leave them out"
         )
@@ -87,7 +85,7 @@ def _given(within: str) -> float | Literal["threshold"] | None:
         radius_of(float(within), "cosine")
         return float(within)
     except ValueError:
-        raise FingerpostError(
+        raise UsageError(
             f"--within: expected 'threshold' or a number, got {within!r}; give the minimum similarity"
         ) from None
 

@@ -5,7 +5,7 @@ from fingerpost.flows.run.console import TextConsole, table_of, wide_console
 from fingerpost.flows.run.gates import replay_gates
 from fingerpost.flows.run.profiles import load_settings
 from fingerpost.flows.run.replay import Replay, replay
-from fingerpost.schemas.errors import FingerpostError, MissingArtifactError
+from fingerpost.schemas.errors import MissingArtifactError, UsageError
 from fingerpost.schemas.publish import Gate, Pointer, published_collection
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
@@ -27,7 +27,7 @@ def compare_with_live(
 ) -> tuple[Replay, list[Gate]]:
     """Replays a file of queries with a product, and shows which gates would pass."""
     if candidate and live_alone:
-        raise FingerpostError("replay: expected one of --candidate and --live, got both; give one")
+        raise UsageError("replay: expected one of --candidate and --live, got both; give one")
     settings = load_settings(profile)[0].replay
     name = published_collection(store, collection, product=product)
     pointer = Pointer(store, name, product)
