@@ -221,6 +221,17 @@ def config(
         list[str] | None, typer.Option("--set", "-s", help="a setting by dotted key", show_default=False)
     ] = None,
     collection: Annotated[str, collection_option("that of the profile, or python-docs")] = "",
+    explain: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KEY",
+            help=(
+                "say of one setting what it means, which values are allowed, its default, which commands read it and what"
+                " a change recomputes; of a section, its settings"
+            ),
+            show_default=False,
+        ),
+    ] = None,
     as_json: JsonOption = False,
     store: StoreOption = "",
 ) -> None:
@@ -231,6 +242,10 @@ def config(
         fingerpost config --profile nightly
 
         fingerpost config --profile nightly --collection products
+
+        fingerpost config --explain ann.hnsw.max_neighbors
+
+        fingerpost config --explain ann.certificate
     """
     from fingerpost.flows.run.profiles import in_force
     from fingerpost.flows.run.request import RunRequest
@@ -240,6 +255,11 @@ def config(
     found, origins = request.with_origins()
     origins |= _origins_of_options(context, "profile", "store")
     values = in_force(found)
+    if explain is not None:
+        from fingerpost.flows.run.explained import explain as show_explained
+
+        show_explained(explain, request, values, origins, as_json=as_json)
+        return
     if as_json:
         echo_json(
             {key: {"value": value, "from": origins.get(key, "default")} for key, value in values.items()}, default=str

@@ -48,6 +48,12 @@ class Meaning:
     names_file: bool = False
 
     @property
+    def values(self) -> str:
+        """Its type and what is allowed, for an error."""
+        article = "" if self.kind.startswith(("true", "text")) else "a "
+        return f"{article}{self.kind}{f' ({self.allowed})' if self.allowed else ''}"
+
+    @property
     def complete(self) -> bool:
         """Whether there is something to read about it."""
         return bool(self.what and self.kind)
@@ -88,7 +94,7 @@ def near_keys(key: str, among: Iterator[str] | None = None) -> str:
     alike = [
         one for word in get_close_matches(last, words, n=2, cutoff=0.75) for one in known if one.endswith(f".{word}")
     ]
-    near = list(dict.fromkeys([*spelled[:1], *same[:3], *spelled[1:], *alike[:2]]))[:4]
+    near = list(dict.fromkeys([*spelled[:1], *same[:3], *spelled[1:], *alike[:2]]))[:3]
     return f"; near: {', '.join(near)}" if near else ""
 
 
@@ -125,7 +131,7 @@ def _walked(section: Any, prefix: str) -> Iterator[Meaning]:
         bounds = _declared(marks) if entry else _raised(section, name, kind)
         yield Meaning(
             key,
-            _sentence(what),
+            what,
             _kind(kind),
             "; ".join(part for part in (_choices(kind), *bounds) if part),
             value,
@@ -159,10 +165,6 @@ def _documented(text: str, names: list[str]) -> Iterator[tuple[str, str]]:
 def _first_sentence(section: type) -> str:
     text = " ".join((vars(section).get("__doc__") or "").split())
     return re.split(r"(?<=[.;:]) ", text)[0].rstrip(".;:")
-
-
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:] if text[:1].islower() and not re.match(r"[a-z]+[-_\d]", text) else text
 
 
 def _members(kind: Any) -> list[Any]:
