@@ -36,7 +36,20 @@ DaysCollectionOption = Annotated[
     str,
     collection_option("that of the input that is named, else the only collection of the store, or python-docs"),
 ]
-ProfileOption = Annotated[str, typer.Option("--profile", "-p", help="quick, nightly, full, tiny, or a TOML file")]
+
+
+def profile_option(what: str = "") -> Any:
+    """The option for a profile; ``what`` says what it is for."""
+    return typer.Option(
+        "--profile",
+        "-p",
+        help=f"{what}quick, nightly, full, tiny, or a TOML file; by default the one of the collection's newest successful"
+        " run of this flow (or of another), quick for one that never ran",
+        show_default=False,
+    )
+
+
+ProfileOption = Annotated[str, profile_option()]
 FlowArgument = Annotated[str, typer.Argument(help=" or ".join(flow_names()))]
 #: The names of all products for help texts: "ann.index or xmr.ranker or ...".
 PRODUCT_NAMES = " or ".join(domains.products())

@@ -22,6 +22,7 @@ from fingerpost.flows.commands.options import (
     numbered,
     opened,
     pair,
+    profile_option,
 )
 from fingerpost.flows.run.plain_text import echo, echo_json
 from fingerpost.schemas.errors import FingerpostError, UsageError
@@ -29,7 +30,7 @@ from fingerpost.schemas.errors import FingerpostError, UsageError
 
 def run(
     flow: FlowArgument,
-    profile: ProfileOption = "quick",
+    profile: ProfileOption = "",
     source: Annotated[
         str | None,
         typer.Option(
@@ -109,10 +110,16 @@ def run(
 
     # The server starts up while the code of the flows is imported.
     with nullcontext() if dry_run else own_server():
+        from fingerpost.flows.run.collections import asked_collection, asked_profile
         from fingerpost.flows.run.request import RunRequest
 
+        asked = {"flow": flow, "collection": collection, "source": source or "", "settings": overrides}
+        named = asked_profile(profile, store=store, **asked)
+        if not profile and not source and named.endswith(".toml"):
+            # The file may name another collection, which it was then not run for.
+            collection = asked_collection(store=store, **asked)
         request = RunRequest.of(
-            profile=profile,
+            profile=named,
             day=day,
             future=future,
             input=source or "",
@@ -165,7 +172,7 @@ def promote(
         typer.Argument(help=f"{PRODUCT_NAMES}/day=YYYY-MM-DD/fingerprint, as `fingerpost history` prints it"),
     ],
     reason: Annotated[str, typer.Option(help="reason, for the audit log")] = "",
-    profile: Annotated[str, typer.Option("--profile", "-p", help="profile whose gates must pass")] = "quick",
+    profile: Annotated[str, profile_option("profile whose gates must pass: ")] = "",
     despite: Annotated[
         str,
         typer.Option(
@@ -216,7 +223,7 @@ def rollback(
 
 def config(
     context: typer.Context,
-    profile: ProfileOption = "quick",
+    profile: ProfileOption = "",
     settings: Annotated[
         list[str] | None, typer.Option("--set", "-s", help="a setting by dotted key", show_default=False)
     ] = None,
@@ -247,12 +254,15 @@ def config(
 
         fingerpost config --explain ann.certificate
     """
-    from fingerpost.flows.run.profiles import in_force
+    from fingerpost.flows.run.collections import DEFAULT_PROFILE, asked_profile
+    from fingerpost.flows.run.profiles import REMEMBERED, in_force
     from fingerpost.flows.run.request import RunRequest
 
     overrides = dict(pair(text, "--set", "key=value") for text in settings or ())
-    request = RunRequest.of(profile=profile, collection=collection, store=store, settings=overrides)
+    named = asked_profile(profile, store=store, collection=collection, settings=overrides)
+    request = RunRequest.of(profile=named, collection=collection, store=store, settings=overrides)
     found, origins = request.with_origins()
+    origins |= {"profile": REMEMBERED} if not profile and named != DEFAULT_PROFILE else {}
     origins |= _origins_of_options(context, "profile", "store")
     values = in_force(found)
     if explain is not None:

@@ -54,7 +54,7 @@ def load_settings(
     origins: dict[str, str] = {}
     for origin, layer in (
         (f"profile {profile}", _flat(read_profile(profile))),
-        ("environment", _environment()),
+        ("environment", environment_settings()),
         ("command line", overrides or {}),
     ):
         for key, value in renamed(layer, origin=origin).items():
@@ -233,7 +233,8 @@ def _listed(value: Any) -> Any:
         return value
 
 
-def _environment() -> dict[str, Any]:
+def environment_settings() -> dict[str, Any]:
+    """The settings of environment variables ``FINGERPOST_SET_<SECTION>__<KEY>``, by dotted key."""
     prefix = "FINGERPOST_SET_"
     return {
         key.removeprefix(prefix).lower().replace("__", "."): value

@@ -129,16 +129,18 @@ def align(
 
 def _run(files: Files, run: Run, settings: Mapping[str, Any]) -> tuple[Store, dict[str, Any]]:
     """The store of the run and its record, with the path of its report."""
+    from fingerpost.flows.run.collections import asked_profile
     from fingerpost.flows.run.request import RunRequest, collection_of
     from fingerpost.flows.run.start import run_flow
     from fingerpost.tasks.ledger import read_run
 
     store = Store(run.store or find_store())
+    name = run.collection or collection_of(str(files.first))
     request = RunRequest.of(
-        profile=run.profile,
+        profile=asked_profile(run.profile, store=store.url, flow="align_graphs", collection=name),
         day=run.day,
         future=run.future,
-        collection=run.collection or collection_of(str(files.first)),
+        collection=name,
         store=store.url,
         settings=dict(settings),
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 from fingerpost.flows.domains.nas.front import check_output
 from fingerpost.flows.domains.nas.measure import measured, settings_with
 from fingerpost.flows.domains.nas.sources import read_architecture
+from fingerpost.flows.run.collections import asked_profile
 from fingerpost.flows.run.console import table_of, wide_console
 from fingerpost.flows.run.lineage import run_with
 from fingerpost.flows.run.plain_text import echo_json
@@ -66,7 +67,9 @@ def advise_on(
         raise UsageError("advise: expected --apply with --output, found none; name the edits, as in --apply all")
     published = _live(collection, store, needed=network is None)
     architecture = read_architecture(str(network)) if network is not None else _architecture_of(published)
-    known = _knowledge(published, architecture, device, settings, profile)
+    name = published.collection if published is not None else collection or ""
+    asked = asked_profile(profile, store=store or "", flow="search_architectures", collection=name)
+    known = _knowledge(published, architecture, device, settings, asked)
     costs = estimated_costs(known.estimator)
     params = AdviceParams(parallelism=known.estimator.parallelism, accuracy=accuracy)
     try:

@@ -150,6 +150,7 @@ def promote(
 
     ``despite`` "replay" overrules the replay's gates, and ``accept_change``, a reason, those against what is live.
     """
+    from fingerpost.flows.run.collections import asked_profile
     from fingerpost.flows.run.gates import (
         REPLAY_GATES,
         accepted,
@@ -170,9 +171,9 @@ def promote(
         raise UsageError(
             f"promote: expected an artifact {' or '.join(products())}, got {ref}; see `fingerpost history`"
         )
-    settings, _ = load_settings(profile)
     manifest = store.manifest(ref)
     name = collection or str(manifest.run.get("collection") or published_collection(store, product=ref.name))
+    settings, _ = load_settings(asked_profile(profile, store=store.url, collection=name))
     live, change = Pointer(store, name, ref.name).live(), " ".join(accept_change.split())
     compared = compared_with_live(store, live, ref, settings)
     replayed = replay_with_live(store, name, ref, settings.replay)
