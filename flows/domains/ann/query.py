@@ -18,6 +18,9 @@ def ask(
     text: str,
     like: str,
     vectors: Path | None,
+    source: Path | None = None,
+    columns: Mapping[str, str] | None = None,
+    output: Path | None = None,
     k: int,
     kind: str | None,
     package: str | None,
@@ -32,16 +35,32 @@ def ask(
     collection: str | None,
     store: str | None,
 ) -> None:
-    """Queries by text, by the id of a document, or by vectors, and prints the answers."""
-    if sum(bool(given) for given in (text, like, vectors)) != 1:
-        raise UsageError("query: expected one of a text, --like ID and --vectors FILE, got none or several; give one")
+    """Queries by text, by the id of a document, by vectors or by the rows of a file, and prints or writes the answers."""
+    if sum(bool(given) for given in (text, like, vectors, source)) != 1:
+        raise UsageError(
+            "query: expected one of a text, --like ID, --vectors FILE and --input FILE, got none or several; give one"
+        )
+    if source is None and (output is not None or columns):
+        raise UsageError("query: expected --input with --output and --map, found none; name the file of queries")
+    if source is not None and explain:
+        raise UsageError("query: expected a text or --like ID with --explain, got --input; leave one of them out")
     given, index = _given(within), live(collection, store=store, method=method)
     try:
         radius = _live_threshold(index) if given == "threshold" else given
         options: dict[str, Any] = {"k": k, "kind": kind, "package": package, "within": radius, "distinct": distinct}
         options["filters"] = filters
-        nearest = vectors is not None or (bool(like) and (radius is not None or not index.texts_are_embedded))
+        nearest = (
+            vectors is not None
+            or source is not None
+            or (bool(like) and (radius is not None or not index.texts_are_embedded))
+        )
         width = _width(index, ef, target_recall, nearest=nearest)
+        if source is not None:
+            from fingerpost.flows.domains.ann.batch import ask_file
+
+            asked = {**options, "ef": width}
+            ask_file(index, source, output, mapping=columns or {}, options=asked, as_json=as_json)
+            return
         if vectors is not None:
             results = _by_vectors(index, vectors, {**options, "ef": width})
         elif like:
