@@ -18,10 +18,13 @@ _LEAST_SPREAD = 1e-6
 class ScorerParams:
     """Settings of the published scorer.
 
-    boosting: of its trees. forests: how many times they are trained, with seeds of their own; their log odds are averaged.
-    line_matches: with so many matches to train on, a logistic regression counts as much as the trees, with more the less;
-    0: not at all. line_scale: variance of its prior slopes of standardised features.
-    least_validation: matches for validation from which an aligner is given a weight. folds: of these pairs.
+    boosting: of its trees.
+    forests: how many times the trees are trained, with seeds of their own; their log odds are averaged.
+    line_matches: with so many matches to train on, a logistic regression counts as much as the trees, with more the
+        less; 0: not at all.
+    line_scale: variance of its prior slopes of standardised features.
+    least_validation: matches for validation from which an aligner is given a weight.
+    folds: folds of the pairs that the aligner's weight is fitted on.
     """
 
     boosting: BoostingParams = field(default_factory=lambda: BoostingParams(fraction=0.5))
