@@ -74,7 +74,7 @@ def partitions(
     as_json: JsonOption = False,
     store: StoreOption = "",
 ) -> None:
-    """Shows a calendar of a flow's days: fresh, missing, stale (and why), failed, quarantined, running.
+    """Shows a calendar of a flow's days: fresh, missing, stale (and why), failed, quarantined, running, waiting.
 
     Give input, profile and settings as for the runs: a day is stale if a run with them would change its artifacts.
 

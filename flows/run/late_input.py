@@ -85,14 +85,16 @@ def look(store: Store, flow: str, settings: Settings, *, now: datetime) -> Look:
         wait = Waiting(since, _text(until), _text(now), _text(following), reason, files)
         keep_wait(store, flow, collection, day, wait)
         return Look(wait)
-    if before:
-        end_wait(store, flow, collection, day)
     if reason:
+        if before:
+            keep_wait(store, flow, collection, day, replace(before, reason=reason, files=files, over=True))
         waited = f" after waiting since {shown_moment(since)}" if before else f" at {shown_moment(_text(now))}"
         raise LateInputError(
             f"input of {day}: expected it complete by {shown_moment(_text(until))}, found {reason}{waited}; deliver it,"
             f" and run the day again: `fingerpost run {flow} --collection {collection} --day {day}`"
         )
+    if before:
+        end_wait(store, flow, collection, day)
     return Look(None, f"The run waited for its input since {shown_moment(since)}: {before.reason}" if before else "")
 
 

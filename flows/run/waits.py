@@ -35,7 +35,10 @@ class Seen:
 
 @dataclass(frozen=True)
 class Waiting:
-    """A wait for input files: its beginning and end, its newest look and the next one (ISO, UTC), and what it waits for."""
+    """A wait for input files: its beginning and end, its newest look and the next one (ISO, UTC), and what it waits for.
+
+    ``over``: whether it ended without the files; what is kept of it is then for the retry of the run.
+    """
 
     since: str
     until: str
@@ -43,11 +46,12 @@ class Waiting:
     next: str
     reason: str
     files: Mapping[str, Seen]
+    over: bool = False
 
     def holds(self, now: datetime) -> bool:
         """Whether a run still waits: it looks in time. One that was cancelled or killed does not."""
         interval = moment(self.next) - moment(self.at)
-        return now <= moment(self.next) + max(_GRACE, interval)
+        return not self.over and now <= moment(self.next) + max(_GRACE, interval)
 
     def __str__(self) -> str:
         return f"waits for {self.reason}, looks again at {shown_moment(self.next)}, until {shown_moment(self.until)}"
@@ -57,7 +61,15 @@ def _seen(value: Any) -> None:
     Seen(str(value["state"]), moment(value["since"]).isoformat())
 
 
-_SHAPE = {"since": moment, "until": moment, "at": moment, "next": moment, "reason": str, "files": Each(_seen)}
+_SHAPE = {
+    "since": moment,
+    "until": moment,
+    "at": moment,
+    "next": moment,
+    "reason": str,
+    "files": Each(_seen),
+    "over?": bool,
+}
 
 
 def keep_wait(store: Store, flow: str, collection: str, day: str, wait: Waiting) -> None:

@@ -165,11 +165,15 @@ def test_the_wait_ends_at_its_deadline_with_what_is_missing(night: Night) -> Non
         " after waiting since 2026-03-10 03:00 UTC; deliver it, and run the day again:"
         f" `fingerpost run nightly --collection toys --day {DAY}`"
     )
-    assert kept_wait(night.store, FLOW, "toys", DAY) is None
-    # A retry after the deadline does not wait, and takes what has come meanwhile.
+    assert days_at_work(night.store, FLOW, "toys", now=night.now) == {}
+    # A retry after the deadline does not wait: it says the same, or takes what has come meanwhile.
+    night.now += timedelta(minutes=1)
+    with pytest.raises(LateInputError, match="after waiting since 2026-03-10 03:00 UTC"):
+        night.wait(**{"schedule.wait_until": "03:12"})
     night.drop()
     night.now += timedelta(minutes=6)
-    assert night.wait(**{"schedule.wait_until": "03:12"}) == ""
+    assert night.wait(**{"schedule.wait_until": "03:12"}).startswith("The run waited for its input since")
+    assert kept_wait(night.store, FLOW, "toys", DAY) is None
 
 
 def test_the_deadline_is_that_of_the_schedule_in_its_zone(night: Night) -> None:

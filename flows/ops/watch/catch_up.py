@@ -257,7 +257,7 @@ def _waits_on(api: Api, run: dict[str, Any], say: Callable[[str], None]) -> bool
         wait = kept_wait(Store(settings.store), flow, settings.input.collection, settings.day)
     except (FingerpostError, ValidationError):
         return False
-    if wait is None or run["state_type"] == "CANCELLING":
+    if wait is None or wait.over or run["state_type"] == "CANCELLING":
         return False
     details = {"scheduled_time": datetime.now(UTC).isoformat()}
     state = {"type": "SCHEDULED", "name": AWAITING_INPUT, "message": str(wait), "state_details": details}
