@@ -124,11 +124,11 @@ def measure(sides: Sequence[Side], *, rounds: int, counts: Sequence[int]) -> Ite
         first, last = (medians[side.name] for side in (sides[0], sides[-1]))
         ratios = {f"{name}_ratio": round(first[name] / last[name], 3) for name in first} if len(sides) > 1 else {}
         for side in sides:
-            row = {"command": command[0], "version": side.name, "processes": 1} | medians[side.name]
+            row: dict[str, Any] = {"command": command[0], "version": side.name, "processes": 1, **medians[side.name]}
             yield row | (ratios if side is sides[0] else {})
     for count in counts:
-        row = together(sides[0], COMMANDS[0], count)
-        yield {"command": COMMANDS[0][0], "version": sides[0].name, "processes": count} | row
+        found = together(sides[0], COMMANDS[0], count)
+        yield {"command": COMMANDS[0][0], "version": sides[0].name, "processes": count, **found}
 
 
 def main() -> None:
