@@ -56,6 +56,7 @@ ANN = Domain(
         "ann.speeds": "fingerpost.flows.domains.ann.changes:speeds",
         "ann.certificate": "fingerpost.flows.domains.ann.changes:certificate",
         "ann.packed": "",
+        "ann.packed_texts": "",
         "ann.tuning": "fingerpost.flows.domains.ann.changes:tuning",
         "ann.retrieval": "fingerpost.flows.domains.ann.changes:retrieval",
         "ann.judged": "fingerpost.flows.domains.ann.judged_changes:judged",

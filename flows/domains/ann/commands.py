@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from fingerpost.flows.commands.options import CollectionOption, JsonOption, StoreOption
+from fingerpost.flows.run.lean import one_thread
 
 
 def query(
@@ -99,6 +100,7 @@ def query(
 
         fingerpost query --vectors queries.parquet --collection faces --target-recall 0.99
     """
+    one_thread()
     from fingerpost.flows.domains.ann.query import ask
 
     ask(

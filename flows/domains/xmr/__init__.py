@@ -62,6 +62,7 @@ XMR = Domain(
         "xmr.towers": "",
         "xmr.comparison": "fingerpost.flows.domains.xmr.changes:comparison",
         "xmr.sweep": "fingerpost.flows.domains.xmr.changes:sweep",
+        "xmr.packed": "",
         "xmr.ranker": "",
     },
     report=Section(

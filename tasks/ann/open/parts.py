@@ -1,9 +1,8 @@
 """What answers texts, from the artifacts of a release or of a run before it."""
 
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,18 +17,18 @@ from fingerpost.schemas.store import Artifact, Store, parameters_of
 from fingerpost.tasks.ann.dense_side import DenseSide, NeighborTable
 from fingerpost.tasks.ann.engine import Engine
 from fingerpost.tasks.ann.fusion import AnswerParams
-from fingerpost.tasks.ann.hnsw import HnswIndex
 from fingerpost.tasks.ann.open.readers import (
     kernel_metric,
     open_deferred,
     open_finger,
     read_answer_params,
     read_graph,
+    read_packed_texts,
 )
 from fingerpost.tasks.ann.packed import PackedIndex
+from fingerpost.tasks.ann.packed_texts import EmbeddedTexts, PackedTexts
 from fingerpost.tasks.ann.search import Index
 from fingerpost.tasks.corpus.analyzer import Analyzer, AnalyzerVersionError
-from fingerpost.tasks.corpus.impacts import FieldWeights
 from fingerpost.tasks.corpus.lexicon import Lexicon
 from fingerpost.tasks.corpus.open import (
     read_analyzer,
@@ -41,6 +40,9 @@ from fingerpost.tasks.corpus.open import (
 )
 from fingerpost.tasks.corpus.postings import Postings
 from fingerpost.tasks.corpus.term_weights import TermWeightParams, TermWeights
+
+if TYPE_CHECKING:  # imported where it is used: a query waits for all that is imported here
+    from fingerpost.tasks.corpus.impacts import FieldWeights
 
 #: A member of indexes of texts that versions before 0.2 made, in place of a lexicon and postings.
 _FORMER = "vocabulary"
@@ -87,6 +89,8 @@ class EngineParts:
             return open_finger(
                 self.store, self.vectors, graph, made["finger_basis"], made["finger_tables"], self.metric
             )
+        from fingerpost.tasks.ann.hnsw import HnswIndex
+
         return HnswIndex(self.vectors, graph, kernel_metric(self.metric))
 
     @property
@@ -103,23 +107,38 @@ class EngineParts:
             raise FormerVersionError(f"{self.name}: {problem}") from problem
 
     @cached_property
-    def lexicon(self) -> Lexicon:
-        """The terms of the documents."""
-        return read_lexicon(self._open("lexicon", corpus.LEXICON))
+    def texts(self) -> PackedTexts | None:
+        """What answers texts, mapped; None in a release of a version before, and where every file is verified."""
+        if not self._mapped or "packed_texts" not in self.members:
+            return None
+        return read_packed_texts(self._open("packed_texts", contracts.PACKED_TEXTS))
+
+    @property
+    def _embedded(self) -> EmbeddedTexts | None:
+        return self.texts.embedded if self.texts is not None else None
 
     @cached_property
-    def field_weights(self) -> FieldWeights:
+    def lexicon(self) -> Lexicon:
+        """The terms of the documents."""
+        return self.texts.lexicon if self.texts is not None else read_lexicon(self._open("lexicon", corpus.LEXICON))
+
+    @cached_property
+    def field_weights(self) -> "FieldWeights":
         """What an occurrence in each field of a document counts, and how terms are weighed."""
         return read_field_weights(self._open("field_weights", corpus.FIELD_WEIGHTS))
 
     @cached_property
     def postings(self) -> Postings:
         """The inverted index."""
+        if self.texts is not None:
+            return self.texts.postings
         return read_postings(self._open("postings", corpus.POSTINGS))
 
     @cached_property
     def components(self) -> np.ndarray:
         """The projection of features to vectors, float32 (columns, d)."""
+        if self._embedded is not None:
+            return self._embedded.components
         return read_components(self._open("projection", corpus.PROJECTION))
 
     @cached_property
@@ -130,17 +149,27 @@ class EngineParts:
     @cached_property
     def features(self) -> TermWeights:
         """The terms that vectors are computed from, and their weights in queries."""
+        if self._embedded is not None:
+            return self._embedded.terms
         made = parameters_of(self.store, self._member("features"), lambda given: TermWeightParams(**given["params"]))
         return TermWeights.of(self.lexicon, made)
 
     @cached_property
     def neighbors(self) -> NeighborTable:
         """The documents nearest to each."""
+        if self._embedded is not None:
+            return self._embedded.neighbors
         table = self._open("neighbors", contracts.NEIGHBORS).read("neighbors")
         distances = fixed_matrix(table["distances"])
         cosines = 1.0 - (distances / 2 if self.metric == "l2" else distances)
         found = np.where(np.isfinite(cosines), cosines, 0.0).astype(np.float32)
         return NeighborTable(fixed_matrix(table["neighbors"]), found)
+
+    def packed_texts(self) -> PackedTexts:
+        """The parts that answer texts, together."""
+        if not self.texts_are_embedded:
+            return PackedTexts(self.lexicon, self.postings)
+        return PackedTexts(self.lexicon, self.postings, EmbeddedTexts(self.features, self.components, self.neighbors))
 
     @cached_property
     def engine(self) -> Engine:
@@ -164,7 +193,13 @@ class EngineParts:
     def load(self, *parts: str) -> None:
         """Loads and verifies several parts concurrently; each part is loaded once."""
         missing = [part for part in parts if part not in vars(self)]
-        if missing:
+        if self.texts is not None:
+            # Nothing is read but what queries touch.
+            for part in missing:
+                getattr(self, part)
+        elif missing:
+            from concurrent.futures import ThreadPoolExecutor
+
             with ThreadPoolExecutor(len(missing)) as pool:
                 for loaded in [pool.submit(getattr, self, part) for part in missing]:
                     loaded.result()

@@ -2,32 +2,33 @@
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from fingerpost.schemas import ann as contracts
 from fingerpost.schemas import corpus
 from fingerpost.schemas.document_ids import DocumentIds, TextColumn
 from fingerpost.schemas.errors import FingerpostError
-from fingerpost.schemas.predicates import Predicate, combined
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.releases import read_members
 from fingerpost.schemas.store import Artifact, Store
 from fingerpost.tasks.ann.certificate import Certificate, UnreachedRecallError
-from fingerpost.tasks.ann.filtered_index import FilteredIndex
 from fingerpost.tasks.ann.open.parts import EngineParts
 from fingerpost.tasks.ann.open.readers import kernel_metric, read_certificate, read_graph
 from fingerpost.tasks.ann.packed import PackedIndex
 from fingerpost.tasks.corpus.open import read_vectors
+from fingerpost.tasks.results import Opened
+
+if TYPE_CHECKING:  # imported where it is used: a query waits for all that is imported here
+    from fingerpost.tasks.ann.filtered_index import FilteredIndex
 
 #: The width of a search of an index without a certificate.
 _WIDTH = 100
 
 
-class IndexRelease(EngineParts):
+class IndexRelease(EngineParts, Opened):
     """The parts of an index release, each loaded when it is needed; options as of `LiveIndex`."""
 
     def __init__(self, store: Store, ref: Ref, *, method: str = "auto", mapped: bool = True) -> None:
@@ -65,12 +66,12 @@ class IndexRelease(EngineParts):
     @cached_property
     def documents(self) -> pa.Table:
         """The documents, one per row of the index."""
-        if self.method == "packed":
+        if self.method == "packed" or (self._mapped and "packed" in self.members):
             return self._packed("documents")
         return self._open("documents", corpus.DOCUMENTS).read("documents")
 
     @cached_property
-    def filtered(self) -> FilteredIndex | PackedIndex:
+    def filtered(self) -> "FilteredIndex | PackedIndex":
         """The search with a filter for each query: that of the packed index where it is what is searched.
 
         FINGER's has none: then the one by exact distances is taken.
@@ -78,8 +79,10 @@ class IndexRelease(EngineParts):
         return self.index if isinstance(self.index, PackedIndex) else self.exact_filtered
 
     @cached_property
-    def exact_filtered(self) -> FilteredIndex:
+    def exact_filtered(self) -> "FilteredIndex":
         """The search by exact distances with a filter for each query; holds a copy of the vectors of its own."""
+        from fingerpost.tasks.ann.filtered_index import FilteredIndex
+
         graph = read_graph(self._open("graph", contracts.GRAPH))
         return FilteredIndex(self.vectors, graph, kernel_metric(self.metric))
 
@@ -98,8 +101,14 @@ class IndexRelease(EngineParts):
             )
         return row
 
+    def to_arrow(self) -> pa.Table:
+        """The documents."""
+        return self.documents
+
     def _passing(self, condition: str) -> np.ndarray:
         """The documents that pass a condition, bool (n,)."""
+        from fingerpost.schemas.predicates import Predicate
+
         return Predicate.of(condition).mask(self.documents)
 
     def _vector_of(self, row: int) -> np.ndarray:
@@ -114,6 +123,13 @@ class IndexRelease(EngineParts):
 
     def _filter(self, kind: str | None, package: str | None, filters: str | Sequence[str] = ()) -> np.ndarray | None:
         """Which documents have these values and pass the conditions, bool (n,); None where nothing is asked."""
+        if kind is None and package is None and not filters:
+            return None
+        # Imported where they are used: they take longer than most queries.
+        import pyarrow.compute as pc
+
+        from fingerpost.schemas.predicates import combined
+
         keep = combined([filters] if isinstance(filters, str) else filters)(self.documents)
         if keep is not None and not keep.any():
             raise FingerpostError(
