@@ -2,7 +2,7 @@
 
 import types
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Literal, Self, TypeVar, Union, get_args, get_origin, get_type_hints, overload
 
@@ -126,6 +126,14 @@ def table_of(row_type: type[Any], answers: Sequence[tuple[str, Sequence[Any]]]) 
             columns[name] += [getattr(row, name) for row in rows]
     schema = pa.schema([(asked, pa.string()), ("rank", pa.int64()), *plain.items()])
     return pa.table(columns, schema=schema)
+
+
+def arrow_table(columns: Mapping[str, Any]) -> Any:
+    """A ``pyarrow.Table`` of arrays by name; arrays of objects hold texts."""
+    import pyarrow as pa
+
+    made = {name: pa.array(values, pa.string() if values.dtype == object else None) for name, values in columns.items()}
+    return pa.table(made)
 
 
 def plain_fields(row_type: type[Any]) -> tuple[tuple[str, type], ...]:
