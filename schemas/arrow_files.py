@@ -89,6 +89,16 @@ def lent_binary(array: "np.ndarray[Any, Any]") -> pa.LargeBinaryArray:
     return pa.Array.from_buffers(pa.large_binary(), 1, [None, offsets, pa.py_buffer(array.reshape(-1).view(np.uint8))])
 
 
+def lent_texts(offsets: "np.ndarray[Any, Any]", letters: "np.ndarray[Any, Any]") -> pa.LargeStringArray:
+    """UTF-8 texts as a column, without a copy: to be written, not to be kept; text i is letters[offsets[i]:offsets[i + 1]].
+
+    Offsets int64 (n + 1,) and letters uint8, both C-contiguous.
+    """
+    return pa.Array.from_buffers(
+        pa.large_string(), len(offsets) - 1, [None, pa.py_buffer(offsets), pa.py_buffer(letters)]
+    )
+
+
 def binary_cells(content: pa.Buffer, offsets: "np.ndarray[Any, Any]") -> pa.LargeBinaryArray:
     """Bytes in Arrow's memory as a column; cell i is content[offsets[i]:offsets[i + 1]], with offsets int64."""
     return pa.Array.from_buffers(pa.large_binary(), len(offsets) - 1, [None, owned(offsets.tobytes()), content])

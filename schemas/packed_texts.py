@@ -3,6 +3,8 @@
 import numpy as np
 import pyarrow as pa
 
+from fingerpost.schemas.arrow_files import lent_texts
+
 
 def packed_from_arrow(column: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
     """The offsets, int64 (n + 1,), from 0, and letters, uint8, of a column of texts without nulls; no text is made."""
@@ -17,5 +19,4 @@ def packed_from_arrow(column: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
 
 def packed_to_arrow(offsets: np.ndarray, letters: np.ndarray, *, name: str = "term") -> pa.Table:
     """Packed texts as a table of one column, of one batch, over the same memory: the inverse of `packed_from_arrow`."""
-    buffers = [None, pa.py_buffer(np.ascontiguousarray(offsets, np.int64)), pa.py_buffer(letters)]
-    return pa.table({name: pa.Array.from_buffers(pa.large_string(), len(offsets) - 1, buffers)})
+    return pa.table({name: lent_texts(np.ascontiguousarray(offsets, np.int64), letters)})

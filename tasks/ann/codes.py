@@ -32,9 +32,11 @@ Bits = Literal[4, 8]
 class CodeParams:
     """Parameters of codes; ValueError for values out of range.
 
-    bits: of a position; 8 are used in place of 4 where they take no more memory. lines: 64-byte lines of a code; None
-    chooses the smallest number by which ``enough`` of the 10 nearest rows are among the 30 nearest by estimate, over a
-    sample. tail: fraction of a position's values beyond either end of its range, which are moved to the end.
+    bits: bits of a position of a code, 4 or 8; 8 are used in place of 4 where they take no more memory.
+    lines: 64-byte lines of a code; None chooses the smallest number by which ``enough`` of the 10 nearest rows are
+        among the 30 nearest by estimate, over a sample.
+    enough: fraction of the 10 nearest rows that have to be among the 30 nearest by estimate, where ``lines`` is None.
+    tail: fraction of a position's values beyond either end of its range, which are moved to the end.
     sample: maximum number of rows that are looked at.
     """
 

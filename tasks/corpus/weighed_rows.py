@@ -22,10 +22,18 @@ class TfidfParams:
 
     sublinear: replace a count of at least 1 by 1 + ln(count); smaller counts, from field weights below 1, stay as they
     are, which keeps weights monotone. family_weights: factors of the families, in their order, before normalisation.
+    TypeError for values of other types.
     """
 
     sublinear: bool = False
     family_weights: tuple[float, ...] = (1.0, 0.6)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.sublinear, bool) or not all(isinstance(w, float | int) for w in self.family_weights):
+            raise TypeError(
+                f"features: expected sublinear to be true or false and numbers as family_weights, got {self.sublinear!r} and"
+                f" {self.family_weights!r}; correct them"
+            )
 
 
 @dataclass(frozen=True)

@@ -78,7 +78,11 @@ def _known_counts(counts: ShardCounts, vocabulary: Vocabulary) -> sparse.csr_arr
 
 @dataclass(frozen=True)
 class DenseParams:
-    """Graph over label vectors and search width ``ef``; ``exact``: exhaustive search instead."""
+    """Graph over label vectors and search width ``ef``; ``exact``: exhaustive search instead.
+
+    ef: search width of dense retrieval.
+    exact: whether dense retrieval compares all labels instead of searching a graph.
+    """
 
     hnsw: HnswParams = field(default_factory=HnswParams)
     ef: int = 200

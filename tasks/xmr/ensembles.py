@@ -26,6 +26,12 @@ class EnsembleParams:
     """One ranker for each combination of clustering seed, leaf size and branching.
 
     An empty tuple stands for the value of the main clustering. Up to ``flat_labels`` labels have no tree to vary.
+
+    seeds: seeds of the clustering, one ranker for each; empty takes that of xmr.clusters.
+    leaf_sizes: maximum leaf sizes, one ranker for each; empty takes that of xmr.clusters.
+    branchings: maximum numbers of children, one ranker for each; empty takes that of xmr.clusters.
+    combination: what is averaged over rankers: average (scores), rank (1 / rank), sigmoid (sigmoids of scores) or
+        softmax (over a ranker's list).
     """
 
     seeds: tuple[int, ...] = ()

@@ -24,8 +24,11 @@ TRAINING, CALIBRATION, TEST = SPLITS = ("training", "calibration", "test")
 class InteractionParams:
     """Parameters of an import.
 
-    test_share, calibration_share: fractions of the queries held out for test and calibration, sampled by a hash of
-        query id and ``seed``.
+    test_share: fraction of the queries that are held out to test the ranker, sampled by a hash of query id and
+        ``seed``.
+    calibration_share: fraction of the queries that are held out to fit probabilities, sampled by a hash of query id
+        and ``seed``.
+    seed: seed of the choice of held-out queries.
     quarantine_share: maximum fraction of quarantined rows; an import with more fails.
     """
 
@@ -49,8 +52,9 @@ class InteractionParams:
 class RowParams:
     """Selection and weights of training rows.
 
-    label_rows: add name and text of each label as a row, so that labels without a query can be ranked.
-    weighted: multiply the cost of a positive by the weight of its interaction, relative to the largest of the query.
+    label_rows: whether name and text of each label are a row, so that labels without a query can be ranked.
+    weighted: whether the cost of a positive is multiplied by the weight of its interaction, relative to the largest
+        of the query.
     """
 
     label_rows: bool = True
