@@ -33,6 +33,7 @@ from fingerpost.tasks.answer_count import checked_count
 from fingerpost.tasks.corpus.open import ngram_params, read_features, read_featurizer, tfidf_params
 from fingerpost.tasks.corpus.packed_featurizer import PackedFeaturizer
 from fingerpost.tasks.recent import Recent
+from fingerpost.tasks.results import Opened
 from fingerpost.tasks.xmr.calibration import IsotonicCalibrator
 from fingerpost.tasks.xmr.ensembles import Ensemble
 from fingerpost.tasks.xmr.label_blocks import block_of, by_level, tree_of
@@ -277,7 +278,7 @@ def _damaged(artifact: Artifact, problem: Exception) -> CorruptArtifactError:
     )
 
 
-class LiveRanker:
+class LiveRanker(Opened):
     """A ranker release, opened lazily.
 
     It is used where its files lie, shared with other processes that do so, if the store is a folder. A release of a version
@@ -364,6 +365,10 @@ class LiveRanker:
             self.store.open(self.members["calibration"], contracts.CALIBRATION).read("calibration")
         )
         return IsotonicCalibrator(arrays["knots"], arrays["levels"]) if len(arrays["knots"]) else None
+
+    def to_arrow(self) -> pa.Table:
+        """The labels: id and name."""
+        return self.label_rows.select(["id", "name"])
 
     def load(self) -> "LiveRanker":
         """Reads and verifies all parts now; returns the ranker itself."""
