@@ -15,6 +15,9 @@ from fingerpost.tasks.shards import Executor, SerialExecutor
 class Progress(Protocol):
     """Display of a stage's progress."""
 
+    def start(self, stage: str, expected: Estimate | None) -> None:
+        """A stage, by its full name, starts to compute; what it is expected to cost."""
+
     def begin(self, stage: str, total: int) -> None:
         """A stage of ``total`` steps starts."""
 
@@ -30,6 +33,9 @@ class Progress(Protocol):
 
 class SilentProgress:
     """Progress that displays nothing."""
+
+    def start(self, stage: str, expected: Estimate | None) -> None:
+        """Nothing."""
 
     def begin(self, stage: str, total: int) -> None:
         """Nothing."""

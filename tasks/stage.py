@@ -274,6 +274,7 @@ class Stage:
             run.workspace.clear()
         estimate = self._estimate(env)
         reason = "; ".join(filter(None, (reason, env.because)))
+        env.progress.start(full_name(self.name, env.part), estimate)
         release_memory()
         reset_peak_memory()
         started, cpu = time.perf_counter(), time.process_time()

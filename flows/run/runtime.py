@@ -17,13 +17,16 @@ from prefect.context import FlowRunContext
 from prefect.runtime import flow_run
 from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
+from fingerpost.flows.domains.domain import named as loaded
 from fingerpost.flows.domains.settings import Settings
 from fingerpost.flows.run import openlineage
 from fingerpost.flows.run.execution import close_executor, executor_of
 from fingerpost.flows.run.expectations import Expectations
 from fingerpost.flows.run.failures import alert_of_failure, deadline_kept
 from fingerpost.flows.run.faults import said
+from fingerpost.flows.run.flow_names import flow_names
 from fingerpost.flows.run.inputs import remember
+from fingerpost.flows.run.loggers import warn
 from fingerpost.flows.run.page import prefect_run, show_run, show_table
 from fingerpost.flows.run.plan import Plan, accuracy, plan_in, rows_of
 from fingerpost.flows.run.profiles import in_force, limits_digest
@@ -31,6 +34,7 @@ from fingerpost.flows.run.progress import RunProgress
 from fingerpost.flows.run.request import ResolvedRequest, RunRequest
 from fingerpost.flows.run.rewriting import rewriting
 from fingerpost.flows.run.section import SettingsError
+from fingerpost.flows.run.time_left import Outline
 from fingerpost.schemas.corpus import QUARANTINE
 from fingerpost.schemas.errors import CorruptArtifactError, FingerpostError
 from fingerpost.schemas.inputs.forms import first_rows
@@ -175,11 +179,18 @@ def named() -> str:
 
 
 @contextmanager
-def planning(flow: str, request: RunRequest) -> Iterator[Run]:
-    """A planning run: stages record what they would do, and nothing is written."""
-    settings = request.resolve(_scheduled())
+def planning(
+    flow: str, request: RunRequest, *, settings: Settings | None = None, progress: RunProgress | None = None
+) -> Iterator[Run]:
+    """A planning run: stages record what they would do, and nothing is written.
+
+    settings: those of the request where it is resolved already. progress: by default one that the flow's log in the UI
+    shows.
+    """
+    settings = settings or request.resolve(_scheduled())
     _check_forced(settings.force)
-    run = _new_run(flow, request, settings, Store(settings.store), SerialExecutor(), RunProgress(quiet=True))
+    shown = progress or RunProgress(quiet=True)
+    run = _new_run(flow, request, settings, Store(settings.store), SerialExecutor(), shown)
     run.env.planning = True
     token = _run.set(run)
     try:
@@ -234,7 +245,7 @@ def running(flow: str, request: RunRequest) -> Iterator[Run]:
     override = executor_override.get()
     executor: Executor = override or executor_of(settings)
     shown = watching.get(Watching())
-    progress = RunProgress(quiet=shown.quiet, log_file=shown.log_file)
+    progress = RunProgress(quiet=shown.quiet, log_file=shown.log_file, flow=flow)
     run = _new_run(flow, request, settings, store, executor, progress)
     token = _run.set(run)
     state, error, kind = "failed", "stopped", ""
@@ -243,6 +254,7 @@ def running(flow: str, request: RunRequest) -> Iterator[Run]:
             lease(store, run.id, flow=flow, collection=run.env.collection, day=run.env.day),
             environment(run.env),
             limited(settings.input.limits),
+            progress.minutes(lambda: outline_of(run)),
         ):
             yield run
             if rewriting.get() is None:
@@ -261,6 +273,26 @@ def running(flow: str, request: RunRequest) -> Iterator[Run]:
         if executor is not override:
             close_executor(executor)
         shown.ended.append(_finish(run, state, error, kind))
+
+
+def outline_of(run: Run) -> Outline | None:
+    """The stages that a run under way would still compute, with their expected seconds; None where no plan tells."""
+    path = flow_names().get(run.flow)
+    if path is None or rewriting.get() is not None:
+        return None
+    try:
+        silent = RunProgress(quiet=True, ui=False)
+        with planning(run.flow, run.request, settings=run.settings, progress=silent) as planned:
+            loaded(path).fn(run.request)
+    except Exception as problem:
+        warn(logging.getLogger("fingerpost.plan"), "The time left of the run is not known", problem)
+        return None
+    ended = {record.name for record in run.env.records}
+    return {
+        stage.name: stage.estimate.seconds if stage.estimate else None
+        for stage in planned.env.planned
+        if stage.runs and stage.name not in ended
+    }
 
 
 def _new_run(
