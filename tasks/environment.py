@@ -74,7 +74,7 @@ class Environment:
     because: added to the reason of every stage that is computed. notes: further remarks for plan and report.
     changed: the change of a stage's inputs where the flow can name it better than their digests; hints: the part whose
         ledger is used where ``part`` is a day of an input.
-    expected: the cost of a stage (a domain's word, the stage's name) that was never computed for the collection, where
+    expected: the cost of a stage (a domain's word, the stage's full name) that was never computed for the collection, where
         it can be told from the size of the input.
     """
 

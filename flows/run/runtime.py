@@ -308,7 +308,7 @@ def _new_run(
         stale_on_versions=settings.run.stale_on == "versions",
         progress=progress,
         before=partition(store, flow, settings.input.collection, settings.day).get("stages") or {},
-        expected=Expectations(settings).of,
+        expected=Expectations(settings, flow).of,
     )
     now = datetime.now(UTC)
     return Run(

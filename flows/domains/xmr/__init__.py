@@ -64,6 +64,7 @@ XMR = Domain(
         "xmr.sweep": "fingerpost.flows.domains.xmr.changes:sweep",
         "xmr.ranker": "",
     },
+    costs="fingerpost.flows.domains.xmr.costs:costs",
     report=Section(
         gather="fingerpost.flows.domains.xmr.report.section:gather",
         template="fingerpost.flows.domains.xmr.report:section.html",
