@@ -63,6 +63,16 @@ def costs_by(
     return {stage: cost(law) for stage, law in laws.items() if law.unit in units}
 
 
+def told(seconds: float, peak: float, stored: float, *, beside_mb: float = 0.0) -> Estimate:
+    """The cost of a stage in seconds and in bytes of memory and of disk, beside ``beside_mb`` MB that a process keeps."""
+    return Estimate(
+        round(max(seconds, _LEAST_SECONDS), 2),
+        round(peak / 2**20 + beside_mb, 1),
+        round(max(stored, _LEAST_BYTES)),
+        basis="size",
+    )
+
+
 def processes(workers: int, *, cluster: bool = False) -> int:
     """The processes that share the work of shards; 1 where these run one by one."""
     return max(1, min(workers, os.cpu_count() or 1) or int(cluster))

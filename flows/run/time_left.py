@@ -24,12 +24,16 @@ def duration(seconds: float) -> str:
 
 @dataclass
 class StageCourse:
-    """A stage under way: when it started, its expected seconds if known, its steps, and when which were done."""
+    """A stage under way: when it started, its expected seconds if known, its steps, and when which were done.
+
+    parts: how often it announced steps; those of one part, such as a level of a tree, say nothing of the next.
+    """
 
     name: str
     started: float
     expected: float | None = None
     total: int = 0
+    parts: int = 0
     points: list[tuple[float, int]] = field(default_factory=list)
 
     @property
@@ -68,6 +72,8 @@ class StageCourse:
         told = max((self.total - self.done) / rate - (now - self.points[-1][0]), 0.0)
         if thought is None:
             return told
+        if self.parts > 1:
+            return max(told, thought)
         share = min(self.done / self.total, 1.0)
         return share * told + (1 - share) * (thought or told)
 
@@ -88,7 +94,7 @@ class RunCourse:
     def begin(self, name: str, total: int) -> None:
         """The stage under way announces its steps; ``name`` is its name where no start was told."""
         stage = self.stage = self.stage or StageCourse(name, self.clock())
-        stage.total, stage.points = total, []
+        stage.total, stage.points, stage.parts = total, [], stage.parts + 1
 
     def advance(self, done: int) -> None:
         """``done`` steps of the stage under way are finished; the first that are told may be of an interrupted run."""

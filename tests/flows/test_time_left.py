@@ -101,6 +101,17 @@ def test_steps_weigh_the_more_the_more_of_them_are_done(clock: Clock) -> None:
     assert late.stage.left(clock()) == pytest.approx(0.9 * 60 / 9 + 0.1 * 40, rel=0.02)
 
 
+def test_steps_of_one_part_of_a_stage_say_nothing_of_the_next(clock: Clock) -> None:
+    course = course_of(clock, total=1_000, done=900)
+    course.begin("ann.graph", 10)
+    course.advance(0)
+    clock.move(10)
+    course.advance(5)
+    assert course.stage is not None
+    # 10 s of this part, and 30 of the 100 s that were expected.
+    assert course.stage.left(clock()) == pytest.approx(30)
+
+
 def test_between_two_steps_the_time_left_goes_on_falling(clock: Clock) -> None:
     course = course_of(clock, expected=None)
     assert course.stage is not None

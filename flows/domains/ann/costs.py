@@ -10,7 +10,7 @@ import numpy as np
 
 from fingerpost.flows.domains.corpus.costs import SAMPLE_CHARACTERS, text_size
 from fingerpost.flows.domains.settings import Settings
-from fingerpost.flows.run.cost_laws import Law, costs_by, machine_slowness
+from fingerpost.flows.run.cost_laws import Law, costs_by, machine_slowness, told
 from fingerpost.flows.run.expectations import Inputs
 from fingerpost.schemas.inputs.outlook import Outlook
 from fingerpost.tasks.ann.build_cost import check_memory
@@ -91,10 +91,7 @@ def _of_index(
     found: dict[str, Cost] = dict(index_costs(work, probed)) | (
         finger_costs(work, probed, own.finger) if finger else {}
     )
-    return {
-        name: Estimate(round(cost.seconds, 1), round(cost.peak / 2**20 + beside, 1), round(cost.stored), basis="size")
-        for name, cost in found.items()
-    }
+    return {name: told(cost.seconds, cost.peak, cost.stored, beside_mb=beside) for name, cost in found.items()}
 
 
 def _given_probe(settings: Settings, outlook: Outlook) -> Probe:

@@ -4,7 +4,7 @@ import zlib
 from collections.abc import Mapping
 
 from fingerpost.flows.domains.settings import Settings
-from fingerpost.flows.run.cost_laws import Law, costs_by
+from fingerpost.flows.run.cost_laws import Law, costs_by, told
 from fingerpost.flows.run.expectations import Inputs
 from fingerpost.schemas.inputs.outlook import Outlook
 from fingerpost.tasks.ann.costs import vector_costs
@@ -71,7 +71,4 @@ def _given(settings: Settings, outlook: Outlook) -> Mapping[str, Estimate]:
     row = len(zlib.compress(sample.tobytes(), 1)) / len(sample) + _BESIDE + outlook.length / 2
     workers = settings.run.workers or int(bool(settings.run.cluster))
     found = vector_costs(outlook.rows, outlook.dimensions, stored_row=row, workers=workers)
-    return {
-        name: Estimate(round(cost.seconds, 1), round(cost.peak / 2**20, 1), round(cost.stored), basis="size")
-        for name, cost in found.items()
-    }
+    return {name: told(cost.seconds, cost.peak, cost.stored) for name, cost in found.items()}
