@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from fingerpost.schemas import fields as f
 from fingerpost.schemas.contract import Contract, Table
@@ -69,6 +70,25 @@ def count_things(run: StageRun, *made: Ref, scale: int) -> None:
 def observe_things(run: StageRun, *made: Ref) -> None:
     """Counts toys for a report."""
     run.write("counts", pa.table({"id": [str(ref) for ref in made], "df": pa.array([1] * len(made), pa.int64())}))
+
+
+@stage(COUNTED)
+def count_threads(run: StageRun) -> None:
+    """Counts the threads that linear algebra may use."""
+    own = _threads()
+    with threadpool_limits(2):  # as in the process of a worker
+        [gathered] = run.gather(_count_threads, [Shard(0, 0, 1)])
+        [figures] = run.map_shards(_count_threads, [Shard(0, 0, 1)])
+    run.quality = {"stage": own, "gathered": gathered.figures["threads"], "shard": figures["threads"]}
+
+
+def _count_threads(store: Store, shard: Shard) -> ShardOutput:
+    counted = {"id": ["threads"], "df": pa.array([_threads()], pa.int64())}
+    return ShardOutput({"counts": pa.table(counted)}, {"threads": _threads()})
+
+
+def _threads() -> int:
+    return max(library["num_threads"] for library in threadpool_info())
 
 
 class Lab:
@@ -372,6 +392,16 @@ def test_two_collections_that_make_one_artifact_keep_its_files(lab: Lab, monkeyp
     second = lab.run(lab.env(day=NEXT_DAY), content="b")[0]
     assert first.ref == second.ref
     assert lab.store.verify(Ref.parse(first.ref)) > 0
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_stages_and_shards_compute_with_one_thread(lab: Lab, threads: int) -> None:
+    """The last bits of a sum depend on their number."""
+    env = lab.env()
+    with threadpool_limits(threads):
+        count_threads.execute(env)
+        assert _threads() == threads
+    assert env.records[0].quality == {"stage": 1, "gathered": 1, "shard": 1}
 
 
 def test_a_stage_outside_a_run_says_so() -> None:

@@ -105,15 +105,22 @@ def test_training_stops_in_time_and_between_steps() -> None:
     assert len(training.recalls) == 2
 
 
-def test_torch_is_left_as_it_was() -> None:
-    before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    inside = []
-    with one_thread():
-        inside.append((torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()))
-    assert inside == [(1, True)]
-    with pytest.raises(KeyError), one_thread():
-        raise KeyError
-    assert (torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()) == before
+@pytest.mark.parametrize("threads", [1, 2])
+def test_torch_is_left_as_it_was(threads: int) -> None:
+    first = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+        assert before[0] == threads
+        inside = []
+        with one_thread():
+            inside.append((torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()))
+        assert inside == [(1, True)]
+        with pytest.raises(KeyError), one_thread():
+            raise KeyError
+        assert (torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()) == before
+    finally:
+        torch.set_num_threads(first)
 
 
 def test_in_batch_negatives_leave_out_own_labels_and_correct_for_frequency() -> None:
