@@ -21,9 +21,10 @@ from fingerpost.flows.domains.domain import named as loaded
 from fingerpost.flows.domains.settings import Settings
 from fingerpost.flows.run import openlineage
 from fingerpost.flows.run.execution import close_executor, executor_of
-from fingerpost.flows.run.expectations import Expectations
+from fingerpost.flows.run.expectations import Expectations, Inputs, basis_text
 from fingerpost.flows.run.failures import alert_of_failure, deadline_kept
 from fingerpost.flows.run.faults import said
+from fingerpost.flows.run.first_checks import check_columns, check_plan
 from fingerpost.flows.run.flow_names import flow_names
 from fingerpost.flows.run.inputs import remember
 from fingerpost.flows.run.loggers import warn
@@ -233,8 +234,13 @@ def running(flow: str, request: RunRequest) -> Iterator[Run]:
         return
     if request.dry_run:
         with planning(flow, request) as run:
+            inputs = Inputs(run.settings, flow)
+            check_columns(inputs)
             yield run
-        _show_plan(plan_in(flow, run.env))
+        plan = plan_in(flow, run.env)
+        for note in check_plan(inputs, plan):
+            run.note(note)
+        _show_plan(plan)
         return
     known = _resolved(request)
     settings = known.settings
@@ -325,7 +331,7 @@ def _show_plan(plan: Plan) -> None:
     """Shows the plan in Prefect's UI and in the run's log."""
     words = (
         f"{plan.flow} of {plan.collection}, {plan.day}: {len(plan.runs)} of {len(plan.stages)} stages would run:"
-        f" {plan.cost}"
+        f" {plan.cost}. {basis_text([stage.estimate for stage in plan.runs if stage.estimate])}"
     )
     if FlowRunContext.get():
         show_table(rows_of(plan), key="plan", description=words)

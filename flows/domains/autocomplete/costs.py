@@ -33,11 +33,19 @@ _FIRST = {
     "assemble_completer": Law("events", 0.02),
 }
 _LAST = {"include_held_out_sessions": Law("events", 0.05, held=20, stored=0.66)}
+#: Baselines, which do what the completer's own stages do over the same pairs.
+_COMPARED = {
+    "embed_by_pairs": _TRAINED["embed_suggestions"],
+    "index_by_pairs": _TRAINED["index_suggestions"],
+    "train_default_rankers": _TRAINED["train_rankers"],
+    "compare_completers": Law("evaluated", 13.2, fixed=0.2, held=120),
+}
 #: Where the sample's events are calls, which are parsed.
 _PARSED = {"import_events": Law("events", 33.0, held=40, stored=1.3, shards=True)}
 _LAWS = {
     **_FIRST,
     **_COUNTED,
+    **_COMPARED,
     **{f"{name} (autocomplete)": law for name, law in _TRAINED.items()},
     **{f"{name} (autocomplete-final)": law for name, law in (_LAST | _COUNTED | _TRAINED).items()},
 }

@@ -26,7 +26,10 @@ _LAWS = {
     "release_threshold": Law("test", 0.19, held=120, stored=0.012),
 }
 #: Of embeddings of the user's own, which are imported.
-_IMPORT = {"import_embeddings": Law("numbers", 0.9, held=200, stored=33.0)}
+_IMPORT = {
+    "import_embeddings (embeddings)": Law("numbers", 0.9, held=200, stored=33.0),
+    "take_embeddings (embeddings)": Law("numbers", 0.7, held=60, stored=33.0, shards=True),
+}
 
 
 def costs(inputs: Inputs) -> Mapping[str, Estimate]:
