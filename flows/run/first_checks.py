@@ -1,7 +1,5 @@
 """What is checked before anything is computed: by a run, and by a dry run, which refuses what the run would refuse."""
 
-from collections.abc import Sequence
-
 from fingerpost.flows import domains
 from fingerpost.flows.domains.domain import FileUse, named
 from fingerpost.flows.run.expectations import Inputs, table_of
@@ -40,7 +38,7 @@ def check_plan(inputs: Inputs, plan: Plan) -> list[str]:
     return _scarce(inputs.settings.store, plan)
 
 
-def _scarce(store: str, plan: Plan) -> Sequence[str]:
+def _scarce(store: str, plan: Plan) -> list[str]:
     notes, free, memory = [], free_bytes(store), available_memory() / 2**20
     if free is not None and free < plan.cost.bytes:
         notes.append(

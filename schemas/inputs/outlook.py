@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +116,10 @@ def _column(cells: "pa.Array | Sequence[Any]", rows: int) -> ColumnOutlook:
     seen, known = len(values), len(set(values))
     most = known * rows / max(seen, 1)
     few = known * (rows / max(seen, 1)) ** _HEAPS
-    return ColumnOutlook(most if known >= _NEARLY_ALL * seen else max(few, float(known)), _length(values))
+    # Where rows of a value stand together, later rows are of other values.
+    changes = 1 + sum(one != other for one, other in pairwise(values))
+    apart = known >= _NEARLY_ALL * min(seen, changes)
+    return ColumnOutlook(most if apart else max(few, float(known)), _length(values))
 
 
 def _length(cells: "pa.Array | Sequence[Any]") -> float:

@@ -6,7 +6,7 @@ same machine, grown to all of them; what is no search is counted by numbers read
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -172,8 +172,16 @@ def finger_costs(work: IndexWork, timed: Probe, params: EdgeCodeParams) -> Mappi
     return {
         "fit_finger": Cost(fitted, _FLOW + n * d * _FLOAT + 3 * projections + 2.5e8, projections),
         "compute_finger_tables": Cost(
-            _started(work.workers) / 4 + edges * d * 1.9e-8 / max(work.workers, 1),
+            _started(work.workers) / 4 + edges * d * 2.6e-8 / max(work.workers, 1),
             max(_FLOW, _WORKER + 2 * projections),
-            edges * rank * 0.57 + n * 250,
+            edges * rank * 0.64 + n * 250,
         ),
     }
+
+
+def with_finger(costs: Mapping[str, Cost], finger: Mapping[str, Cost]) -> Mapping[str, Cost]:
+    """The costs of an index with those of FINGER, whose tables are in memory where its search is measured."""
+    tables = sum(cost.stored for cost in finger.values())
+    beside = {"measure_searches": 1.0, "evaluate_index": 2.0}
+    held = {name: replace(cost, peak=cost.peak + beside.get(name, 0.0) * tables) for name, cost in costs.items()}
+    return {**held, **finger}

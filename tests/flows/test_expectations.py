@@ -14,6 +14,7 @@ import pytest
 
 from fingerpost.flows.domains import DOMAINS, named
 from fingerpost.flows.domains.ann import costs as ann_costs
+from fingerpost.flows.domains.kg.settings import neural_installed
 from fingerpost.flows.run import cost_laws, expectations
 from fingerpost.flows.run.dry_run import checked_plan, plan_of
 from fingerpost.flows.run.expectations import SAMPLE_SOURCES, Expectations, Inputs, basis_text
@@ -91,6 +92,16 @@ def test_a_first_plan_knows_what_every_stage_will_cost(flow: str, tmp_path: Path
     assert plan.cost.peak_mb > 300
     assert all(stage.estimate.seconds >= 0.05 for stage in plan.runs if stage.estimate)
     assert not (tmp_path / "store").exists()
+
+
+def test_tables_that_share_no_entities_train_no_aligner_and_their_plan_lists_none(tmp_path: Path) -> None:
+    given: dict[str, Any] = FLOWS["align_graphs"](tmp_path)
+    listed = []
+    for shared in ([], ["name"]):
+        settings = given["settings"] | {"kg.shared": shared}
+        request = RunRequest.of(profile="tiny", store=str(tmp_path / "store"), **(given | {"settings": settings}))
+        listed.append("train_aligner" in {stage.stage for stage in plan_of("align_graphs", request).stages})
+    assert listed == [False, neural_installed()]
 
 
 def test_the_whole_sample_is_expected_to_take_what_was_measured(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from fingerpost.flows.run.cost_laws import Law, costs_by, machine_slowness, told
 from fingerpost.flows.run.expectations import Inputs
 from fingerpost.schemas.inputs.outlook import Outlook
 from fingerpost.tasks.ann.build_cost import check_memory
-from fingerpost.tasks.ann.costs import PROBE_ROWS, Cost, IndexWork, Probe, finger_costs, index_costs, probe
+from fingerpost.tasks.ann.costs import PROBE_ROWS, IndexWork, Probe, finger_costs, index_costs, probe, with_finger
 from fingerpost.tasks.ann.hnsw import HnswParams
 from fingerpost.tasks.ann.open import kernel_metric
 from fingerpost.tasks.ann.unit_rows import unit_rows
@@ -87,10 +87,9 @@ def _of_index(
         own.neighbors.k if own.parts.neighbors else 0,
         own.build.shards,
     )
-    finger = 0 < rows <= own.parts.finger_documents
-    found: dict[str, Cost] = dict(index_costs(work, probed)) | (
-        finger_costs(work, probed, own.finger) if finger else {}
-    )
+    found = dict(index_costs(work, probed))
+    if 0 < rows <= own.parts.finger_documents:
+        found = dict(with_finger(found, finger_costs(work, probed, own.finger)))
     return {name: told(cost.seconds, cost.peak, cost.stored, beside_mb=beside) for name, cost in found.items()}
 
 

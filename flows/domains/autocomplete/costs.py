@@ -58,8 +58,11 @@ def costs(inputs: Inputs) -> Mapping[str, Estimate]:
         return {}
     sample = events_file(settings, inputs.flow) is None
     rows, share = inputs.table("autocomplete", "events"), inputs.sample_share
-    events = (None if share is None else _EVENTS * share) if sample else rows and float(rows.rows)
-    if events is None:
+    if sample:
+        events = 0.0 if share is None else _EVENTS * share
+    else:
+        events = 0.0 if rows is None else float(rows.rows)
+    if not events:
         return {}
     tested = min(float(settings.autocomplete.evaluation.pairs), events / 10)
     return costs_by(
