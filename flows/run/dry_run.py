@@ -4,7 +4,7 @@ from dataclasses import asdict, replace
 
 from fingerpost.flows.run.console import table_of, wide_console
 from fingerpost.flows.run.expectations import Inputs, basis_text
-from fingerpost.flows.run.first_checks import check_plan
+from fingerpost.flows.run.first_checks import check_columns, check_plan
 from fingerpost.flows.run.plain_text import echo_json
 from fingerpost.flows.run.plan import Plan, figures, plan_in
 from fingerpost.flows.run.request import ResolvedRequest, RunRequest
@@ -25,9 +25,10 @@ def checked_plan(flow: str, request: RunRequest) -> Plan:
     recipe = known(flow)
     settled = ResolvedRequest.of(request)
     check_run(flow, request, settled)
+    inputs = Inputs(settled.settings, flow)
     with planning(flow, settled.request, settings=settled.settings) as run:
+        check_columns(inputs)
         recipe.fn(settled.request)
-        inputs = Inputs(settled.settings, flow)
         plan = plan_in(flow, run.env)
         return replace(plan, notes=(*plan.notes, *check_plan(inputs, plan)))
 

@@ -1,4 +1,4 @@
-"""What is checked before anything is computed: by a run, and by a dry run, which refuses what the run would refuse."""
+"""What a dry run refuses since the run would be refused with it, by its first stages or later."""
 
 from fingerpost.flows import domains
 from fingerpost.flows.domains.domain import FileUse, named

@@ -19,8 +19,6 @@ from fingerpost.flows.domains.domain import named  # noqa: E402
 from fingerpost.flows.domains.settings import Settings  # noqa: E402
 from fingerpost.flows.run.api import Api, ApiError  # noqa: E402
 from fingerpost.flows.run.catalog import read_code  # noqa: E402
-from fingerpost.flows.run.expectations import Inputs  # noqa: E402
-from fingerpost.flows.run.first_checks import check_columns  # noqa: E402
 from fingerpost.flows.run.flow_names import NIGHTLY, flow_names  # noqa: E402
 from fingerpost.flows.run.garbage import as_usual  # noqa: E402
 from fingerpost.flows.run.input_days import check_own_day  # noqa: E402
@@ -114,14 +112,13 @@ def run_flow(name: str, request: RunRequest, *, quiet: bool = False, log_file: P
 
 
 def check_run(name: str, request: RunRequest, settled: ResolvedRequest) -> None:
-    """SettingsError or InputError, before anything starts, for inputs that are not named, not there or not readable."""
+    """SettingsError or InputError, before anything starts, for inputs that are not named or not there."""
     settings = settled.settings
     with limited(settings.input.limits):
         if rewriting.get() is None:
             check_named(settings, name)
             try:
                 check_inputs(settings, name)
-                check_columns(Inputs(settings, name))
             except InputError as problem:
                 if not (said := _remembered(request, settled, str(problem))):
                     raise

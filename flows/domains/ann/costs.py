@@ -29,6 +29,7 @@ _PROCESS_MB = 560.0
 #: Memory that a process keeps of what came before, where it also computed terms and vectors, in MB.
 _BESIDE_MB = 220.0
 _TEXT_LAWS = {
+    "pack_texts": Law("characters", 0.65, held=130, stored=65.2),
     "tune_search": Law("characters", 4.4, fixed=1.0, held=660),
     "evaluate_retrieval": Law("questions", 18.0, fixed=1.5, held=660),
 }

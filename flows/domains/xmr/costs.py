@@ -48,6 +48,7 @@ _LAWS = {
     "include_held_out (final)": Law("terms", 0.14, held=60, stored=4.4),
     "join_features (final)": Law("terms", 0.85, held=290, stored=35.9),
     "train_rankers (final)": Law("trained", 7.5, held=190, stored=7.3, shards=True),
+    "pack_ranker": Law("terms", 0.55, held=60, stored=13.4),
     "assemble_ranker": Law("held out", 0.01),
 }
 
