@@ -1,7 +1,6 @@
 """What a first plan expects of stages that were never computed, where that is from, and what it refuses as a run would."""
 
 import shutil
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,7 +11,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from fingerpost.flows.domains import DOMAINS, named
 from fingerpost.flows.domains.ann import costs as ann_costs
 from fingerpost.flows.domains.kg.settings import neural_installed
 from fingerpost.flows.run import cost_laws, expectations
@@ -36,6 +34,14 @@ def reference_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """The machine at which the laws were measured, so that no test depends on this one."""
     for module in (cost_laws, ann_costs, expectations):
         monkeypatch.setattr(module, "machine_slowness", lambda: 1.0)
+
+
+def _texts(path: Path, rows: int) -> Path:
+    """Documents of about a hundred characters, of which a model is to tell the cost alone."""
+    path.write_text(
+        "sku,name,about,group\n" + "".join(f"p{row},saw {row},{'a saw of steel ' * 6},x\n" for row in range(rows))
+    )
+    return path
 
 
 def _interactions(path: Path, rows: int = 500) -> Path:
@@ -106,26 +112,17 @@ def test_tables_that_share_no_entities_train_no_aligner_and_their_plan_lists_non
 
 def test_the_whole_sample_is_expected_to_take_what_was_measured(tmp_path: Path) -> None:
     """On two cores of a server processor: 195 s, 1,230 MB, 730 MB stored."""
-    settings = RunRequest.of(profile="quick", store=str(tmp_path)).resolve()
-    inputs = Inputs(settings, "nightly")
-    assert inputs.sample_share == pytest.approx(1.0, abs=0.5)
-    inputs.sample_share = 1.0
-    total: dict[str, Estimate] = {}
-    for domain in DOMAINS:
-        found: Mapping[str, Estimate] = named(domain.costs)(inputs)
-        assert found, domain.word
-        total |= {f"{domain.word} {name}": cost for name, cost in found.items()}
-    assert 100 < sum(cost.seconds for cost in total.values()) < 300
-    assert 800 < max(cost.peak_mb for cost in total.values()) < 1_800
-    assert 400e6 < sum(cost.bytes for cost in total.values()) < 1_200e6
-    assert {cost.basis for cost in total.values()} == {"size"}
+    plan = plan_of("nightly", RunRequest.of(profile="quick", store=str(tmp_path / "store")))
+    assert [stage.name for stage in plan.runs if stage.estimate is None] == []
+    assert {stage.estimate.basis for stage in plan.runs if stage.estimate} == {"size"}
+    assert 100 < plan.cost.seconds < 390
+    assert 800 < plan.cost.peak_mb < 2_460
+    assert 365e6 < plan.cost.bytes < 1_460e6
 
 
 def test_twice_the_texts_take_about_twice_as_long(tmp_path: Path) -> None:
     once, twice = (
-        Expectations(
-            request_for(tmp_path / "store", write_csv(tmp_path / f"{rows}.csv", rows=rows)).resolve(), "nightly"
-        )
+        Expectations(request_for(tmp_path / "store", _texts(tmp_path / f"{rows}.csv", rows)).resolve(), "nightly")
         for rows in (20_000, 40_000)
     )
     for stage in ("count_terms", "fit_projection"):
@@ -150,7 +147,7 @@ def test_stages_of_a_part_have_costs_of_their_own(tmp_path: Path) -> None:
 
 
 def test_earlier_runs_correct_what_the_model_tells_and_small_stages_do_not(tmp_path: Path) -> None:
-    source = write_csv(tmp_path / "products.csv", rows=40_000)
+    source = _texts(tmp_path / "products.csv", 40_000)
     settings = request_for(tmp_path / "store", source).resolve()
     told = Expectations(settings, "nightly").of("corpus", "fit_projection")
     small = Expectations(settings, "nightly").of("ann", "assemble_index")
@@ -214,7 +211,7 @@ def test_a_column_that_is_missing_is_refused_in_the_same_words_by_plan_and_run(t
     said = []
     for refused in (checked_plan, run_flow):
         with pytest.raises(InputError, match="code") as problem:
-            refused("nightly", request)
+            refused("featurize_corpus", request)
         said.append(str(problem.value))
     assert said[0] == said[1]
 
@@ -239,16 +236,16 @@ def test_too_small_a_disk_is_refused_by_the_plan_and_by_the_run_before_it_comput
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     request = request_for(tmp_path / "store", write_csv(tmp_path / "products.csv"))
-    cost = checked_plan("nightly", request).cost
+    cost = checked_plan("featurize_corpus", request).cost
     free = SimpleNamespace(free=round(0.7 * cost.bytes))
     monkeypatch.setattr(room, "shutil", SimpleNamespace(**{**vars(shutil), "disk_usage": lambda _: free}))
-    assert any(note.startswith("Disk space is scarce") for note in checked_plan("nightly", request).notes)
+    assert any(note.startswith("Disk space is scarce") for note in checked_plan("featurize_corpus", request).notes)
     free.free = round(0.4 * cost.bytes)
     with pytest.raises(DiskSpaceError, match=r"MB of free disk space for \d+ stage"):
-        checked_plan("nightly", request)
+        checked_plan("featurize_corpus", request)
     free.free = 0
     with pytest.raises(FingerpostError, match=r"MB of free disk space for import_documents"):
-        run_flow("nightly", request, quiet=True)
+        run_flow("featurize_corpus", request, quiet=True)
 
 
 def test_a_store_elsewhere_has_no_disk_here(tmp_path: Path) -> None:
