@@ -77,7 +77,8 @@ class _LeftColumn(ProgressColumn):
 class RunProgress:
     """Reports stages to the terminal (unless quiet), to a log file if one is named, and to the Prefect UI.
 
-    flow: named in the line of each minute. clock: gives seconds. ui: whether the log of the running flow in the UI gets the lines too.
+    flow: named in the line of each minute. clock: gives seconds.
+    in_ui: whether the log of the running flow in the UI gets the lines too.
     """
 
     def __init__(
@@ -87,7 +88,7 @@ class RunProgress:
         log_file: Path | None = None,
         flow: str = "",
         clock: Callable[[], float] = time.monotonic,
-        ui: bool = True,
+        in_ui: bool = True,
     ) -> None:
         self.console = TextConsole(stderr=True, quiet=quiet)
         self.course = RunCourse(clock, flow=flow)
@@ -108,7 +109,7 @@ class RunProgress:
         self._updated: dict[str, float] = {}
         self._log = _log_to(log_file) if log_file else None
         # That of the outermost flow run, so that its page also shows the stages of its parts.
-        self._flow_log = get_run_logger() if ui and FlowRunContext.get() else None
+        self._flow_log = get_run_logger() if in_ui and FlowRunContext.get() else None
 
     def start(self, stage: str, expected: Estimate | None) -> None:
         """Reports that a stage starts to compute, by its full name, and what it is expected to cost."""
