@@ -110,7 +110,7 @@ def _upgrade_in_turn(*arguments: Any, **named: Any) -> None:
 
 def make_tables_in_turn() -> None:
     """Makes servers of one SQLite file make its tables one after the other."""
-    interface.alembic_upgrade = _upgrade_in_turn  # type: ignore[assignment]
+    interface.alembic_upgrade = _upgrade_in_turn
 
 
 @contextlib.contextmanager
