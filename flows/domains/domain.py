@@ -17,6 +17,32 @@ def named(reference: str) -> Any:
 
 
 @dataclass(frozen=True)
+class Endpoint:
+    """A question that a published product answers over HTTP: one by one under its path, many under ``<path>/batch``."""
+
+    #: ``"/query"``, and a line that says what it answers.
+    path: str
+    summary: str
+    #: Models of pydantic: ``"module:Query"``, whose field ``k``, if it has one, is a number of answers, and that of the
+    #: reply, without the version, which is added.
+    question: str
+    reply: str
+    #: ``(opened, question) -> `` what the reply's model takes.
+    answer: str
+    #: ``(opened, questions) -> `` the replies, in their order; empty: they are answered one by one.
+    batch: str = ""
+
+
+@dataclass(frozen=True)
+class Served:
+    """How a product is served: opened once with all of its parts, and then asked by processes that share these."""
+
+    #: ``(store, ref) -> `` an object with all parts loaded that questions need.
+    opened: str
+    endpoints: tuple[Endpoint, ...]
+
+
+@dataclass(frozen=True)
 class Product:
     """A published product: one pointer per collection, under the name of the contract.
 
@@ -45,6 +71,8 @@ class Product:
     replayed: bool = False
     #: ``(store, before, after, query, *, k, method) -> Why``: one query in two versions.
     why: str = ""
+    #: What ``serve`` offers of it; None where it answers no questions over HTTP.
+    served: Served | None = None
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from fingerpost.flows.run.calendar import MOST_DAYS, days_between, logical_day
-from fingerpost.flows.run.collections import collection_with_days, names_collection
+from fingerpost.flows.run.collections import asked_collection, asked_profile, collection_with_days, names_collection
 from fingerpost.flows.run.day_states import DayState, recorded_state
 from fingerpost.flows.run.profiles import load_settings
 from fingerpost.flows.run.schedule_pause import Pause, pause_of
@@ -218,14 +218,18 @@ def as_plain(entries: list[Freshness]) -> list[dict[str, Any]]:
     return [asdict(entry) for entry in entries]
 
 
-def look(store: Store, *, flow: str = "", profile: str = "nightly", collection: str = "") -> list[Freshness]:
+def look(store: Store, *, flow: str = "", profile: str = "", collection: str = "") -> list[Freshness]:
     """The freshness of a flow under a profile's deadline, or of everything that a schedule runs: nothing before a first day.
 
     FingerpostError for a collection of which no day was scheduled in a store where days of others were.
     """
     now = datetime.now(UTC)
     if flow:
-        settings, origins = load_settings(profile, overrides={"input.collection": collection} if collection else {})
+        collection = (
+            collection if profile else asked_collection(flow=flow, collection=collection, store=store.url, only=True)
+        )
+        named = asked_profile(profile, store=store.url, flow=flow, collection=collection)
+        settings, origins = load_settings(named, overrides={"input.collection": collection} if collection else {})
         name = settings.input.collection if names_collection(origins) else collection_with_days(store, flow)
         return [named_freshness(store, flow, name, Deadline.of(settings), now=now)]
     entries = scheduled_freshness(store, now=now)

@@ -203,7 +203,10 @@ class ResolvedRequest:
         """The request resolved for its scheduled moment (aware; default now), with day, store and inputs filled in."""
         any_day, origins = request.with_origins()
         settings = request.dated(any_day, scheduled)
-        settled = request.naming(any_day, origins).model_copy(update={"day": settings.day, "store": settings.store})
+        fixed = {"day": settings.day, "store": settings.store}
+        if request.profile.endswith(".toml"):
+            fixed["profile"] = str(Path(request.profile).absolute())
+        settled = request.naming(any_day, origins).model_copy(update=fixed)
         return cls(settled, settings, any_day, inputs_named(origins))
 
 

@@ -192,8 +192,14 @@ class ReplaySettings(Section):
 class CommonSettings(Section):
     """The settings that do not depend on domains; ``fingerpost.flows.domains.settings`` adds a section per domain."""
 
-    profile: str = "quick"
-    store: Annotated[str, NamesFile(dated=False)] = ""
+    profile: str = Field(default="quick", description="name of the profile that the settings were read from")
+    store: Annotated[str, NamesFile(dated=False)] = Field(
+        default="",
+        description=(
+            "folder or fsspec URL of the store, without credentials; empty is what FINGERPOST_STORE names, or the nearest"
+            " .fingerpost in this or a parent folder"
+        ),
+    )
     day: str = Field(default="", description="calendar day YYYY-MM-DD of the run; empty is today")
     force: tuple[str, ...] = Field(default=(), description="stages to rerun, with all that depends on them")
     run: RunSettings = RunSettings()

@@ -13,6 +13,11 @@ _SENTENCE, _TERMS = 120, 8
 _HEADINGS = {"cosine similarity": "similarity", "Euclidean distance": "distance"}
 
 
+def heading_of(measure: str) -> str:
+    """The heading of a column of scores."""
+    return _HEADINGS.get(measure, measure)
+
+
 def show(question: str, result: Answers, index: str, *, k: int, explain: bool = False, text: bool = True) -> None:
     """Prints the answers of an index, named by its reference, to a query.
 
@@ -46,7 +51,7 @@ def _table(question: str, result: Answers, *, explain: bool) -> TextTable:
         table.add_column("id", overflow="fold", max_width=40, min_width=4)
     table.add_column("name", overflow="fold", max_width=60, min_width=20)
     table.add_column("kind", no_wrap=True)
-    table.add_column(_HEADINGS.get(result.measure, result.measure), justify="right", no_wrap=True)
+    table.add_column(heading_of(result.measure), justify="right", no_wrap=True)
     sides = _sides_of(result)
     if explain:
         _add_sides(table, sides)

@@ -12,7 +12,7 @@ from fingerpost.flows.report.plots import on_white
 from fingerpost.flows.run.console import table_of, wide_console
 from fingerpost.flows.run.plain_text import echo, echo_json
 from fingerpost.schemas import ann as contracts
-from fingerpost.schemas.errors import FingerpostError
+from fingerpost.schemas.errors import UsageError
 from fingerpost.schemas.exchanged_files import check_new
 from fingerpost.schemas.figures import percentage, significant
 from fingerpost.schemas.matrices import tensors_from_arrow
@@ -38,7 +38,7 @@ def tuned(
     try:
         params = CertificateParams(k=k, target_recall=target_recall, profile=profile)  # type: ignore[arg-type]
     except ValueError as problem:
-        raise FingerpostError(f"tune: {problem}") from None
+        raise UsageError(f"tune: {problem}") from None
     libraries = installed_peers() if peers else {}
     if plot is not None:
         check_new(plot, force=True)

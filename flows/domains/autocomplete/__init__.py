@@ -1,6 +1,6 @@
 """The declaration of ``autocomplete``: from the events of a query log to a published completer."""
 
-from fingerpost.flows.domains.domain import Described, Domain, InputFile, Product, Section
+from fingerpost.flows.domains.domain import Described, Domain, Endpoint, InputFile, Product, Section, Served
 from fingerpost.schemas.inputs import CALLS_SAMPLE
 
 AUTOCOMPLETE = Domain(
@@ -19,6 +19,18 @@ AUTOCOMPLETE = Domain(
             queries='a line "first query > second query > prefix", answered with queries',
             answers="fingerpost.flows.domains.autocomplete.answers:answerer",
             why="fingerpost.flows.domains.autocomplete.why:why",
+            served=Served(
+                opened="fingerpost.flows.domains.autocomplete.serving:opened",
+                endpoints=(
+                    Endpoint(
+                        path="/complete",
+                        summary="The completions of a prefix after some queries",
+                        question="fingerpost.flows.domains.autocomplete.endpoints:Typed",
+                        reply="fingerpost.flows.domains.autocomplete.endpoints:Suggestions",
+                        answer="fingerpost.flows.domains.autocomplete.serving:complete",
+                    ),
+                ),
+            ),
         ),
     ),
     inputs=(

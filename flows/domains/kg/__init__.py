@@ -1,6 +1,6 @@
 """The declaration of ``kg``: from two graphs, or one, to a published alignment and the joined graph."""
 
-from fingerpost.flows.domains.domain import Described, Domain, InputFile, Product, Section
+from fingerpost.flows.domains.domain import Described, Domain, Endpoint, InputFile, Product, Section, Served
 from fingerpost.schemas.inputs import OBJECTS_SAMPLE
 
 _GRAPH = Described("entities", ("name",), ("type",), ("name", "type"), counted=("relations", "attributes"))
@@ -22,6 +22,18 @@ KG = Domain(
             " right)",
             answers="fingerpost.flows.domains.kg.answers:answerer",
             why="fingerpost.flows.domains.kg.why:why",
+            served=Served(
+                opened="fingerpost.flows.domains.kg.serving:opened",
+                endpoints=(
+                    Endpoint(
+                        path="/match",
+                        summary="The matches of an entity",
+                        question="fingerpost.flows.domains.kg.endpoints:Entity",
+                        reply="fingerpost.flows.domains.kg.endpoints:Matches",
+                        answer="fingerpost.flows.domains.kg.serving:match",
+                    ),
+                ),
+            ),
         ),
     ),
     inputs=(

@@ -10,7 +10,7 @@ from functools import cached_property
 
 from fingerpost.flows.ops.compare.causes import changes, shown
 from fingerpost.flows.ops.compare.why import Move, Why, named_causes, no_moves, only_method, ranked_moves, split_causes
-from fingerpost.schemas.errors import InputError
+from fingerpost.schemas.errors import UsageError
 from fingerpost.schemas.figures import significant
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
@@ -97,7 +97,7 @@ def why(store: Store, before: Ref, after: Ref, query: str, *, k: int, method: st
 def check_known(sides: Sequence[Side], key: str, other: str) -> None:
     """InputError for an id that neither version has, with near ones of the later version."""
     if not key:
-        raise InputError("query: expected the id of an entity, or two as `left > right`, got none; name one")
+        raise UsageError("query: expected the id of an entity, or two as `left > right`, got none; name one")
     later = sides[-1].live
     if not any(side.known for side in sides):
         later.place_of(key, side="left")

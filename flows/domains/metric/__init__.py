@@ -1,6 +1,6 @@
 """The declaration of ``metric``: from labelled embeddings to a published threshold."""
 
-from fingerpost.flows.domains.domain import Described, Domain, InputFile, Product, Section
+from fingerpost.flows.domains.domain import Described, Domain, Endpoint, InputFile, Product, Section, Served
 from fingerpost.schemas.inputs import PACKAGES_SAMPLE
 
 #: How embeddings, images, or the vectors of documents are read; images need an embedder.
@@ -33,6 +33,25 @@ METRIC = Domain(
             queries="the id of a row, answered with the rows that pass with it",
             answers="fingerpost.flows.domains.metric.answers:answerer",
             why="fingerpost.flows.domains.metric.why:why",
+            served=Served(
+                opened="fingerpost.flows.domains.metric.serving:opened",
+                endpoints=(
+                    Endpoint(
+                        path="/threshold",
+                        summary="The threshold and the model whose vectors it is for",
+                        question="fingerpost.flows.domains.metric.endpoints:Group",
+                        reply="fingerpost.flows.domains.metric.endpoints:Threshold",
+                        answer="fingerpost.flows.domains.metric.serving:threshold",
+                    ),
+                    Endpoint(
+                        path="/compare",
+                        summary="Whether two vectors are of one class",
+                        question="fingerpost.flows.domains.metric.endpoints:Pair",
+                        reply="fingerpost.flows.domains.metric.endpoints:Compared",
+                        answer="fingerpost.flows.domains.metric.serving:compare",
+                    ),
+                ),
+            ),
         ),
     ),
     inputs=(

@@ -5,7 +5,7 @@ from typing import Any
 
 from fingerpost.flows.run.console import table_of, wide_console
 from fingerpost.flows.run.plain_text import echo_json
-from fingerpost.schemas.errors import InputError
+from fingerpost.schemas.errors import InputError, UsageError
 from fingerpost.schemas.figures import significant
 from fingerpost.tasks.nas.architecture import Architecture
 from fingerpost.tasks.nas.architecture_toml import architecture_toml
@@ -37,7 +37,7 @@ def check_output(path: Path | None, suffix: str) -> None:
     if path is None:
         return
     if path.suffix != suffix:
-        raise InputError(f"{path}: expected a name that ends in {suffix}, got another; rename it")
+        raise UsageError(f"{path}: expected a name that ends in {suffix}, got another; rename it")
     if not path.absolute().parent.is_dir():
         raise InputError(f"{path}: expected a folder to write to, found none there; create it")
 

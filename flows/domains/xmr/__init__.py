@@ -1,6 +1,6 @@
 """The declaration of ``xmr``: from interactions to a published ranker."""
 
-from fingerpost.flows.domains.domain import Described, Domain, InputFile, Product, Section
+from fingerpost.flows.domains.domain import Described, Domain, Endpoint, InputFile, Product, Section, Served
 from fingerpost.schemas.inputs import NAMES_SAMPLE, SEE_ALSO_SAMPLE
 
 XMR = Domain(
@@ -19,6 +19,19 @@ XMR = Domain(
             queries="a text, answered with labels",
             answers="fingerpost.flows.domains.xmr.answers:answerer",
             why="fingerpost.flows.domains.xmr.why:why",
+            served=Served(
+                opened="fingerpost.flows.domains.xmr.serving:opened",
+                endpoints=(
+                    Endpoint(
+                        path="/rank",
+                        summary="The labels that fit a text best",
+                        question="fingerpost.flows.domains.xmr.endpoints:Ranked",
+                        reply="fingerpost.flows.domains.xmr.endpoints:Labels",
+                        answer="fingerpost.flows.domains.xmr.serving:rank",
+                        batch="fingerpost.flows.domains.xmr.serving:rank_many",
+                    ),
+                ),
+            ),
         ),
     ),
     inputs=(
@@ -63,6 +76,7 @@ XMR = Domain(
         "xmr.towers": "",
         "xmr.comparison": "fingerpost.flows.domains.xmr.changes:comparison",
         "xmr.sweep": "fingerpost.flows.domains.xmr.changes:sweep",
+        "xmr.packed": "",
         "xmr.ranker": "",
     },
     report=Section(

@@ -28,8 +28,9 @@ from fingerpost.schemas.figures import significant
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
 from fingerpost.tasks.xmr.ensembles import Ensemble, combine
-from fingerpost.tasks.xmr.interactions import TRAINING, query_text
+from fingerpost.tasks.xmr.interactions import TRAINING
 from fingerpost.tasks.xmr.open import FINAL, LiveRanker, read_targets, rows_of, served_roles
+from fingerpost.tasks.xmr.query_texts import query_text
 from fingerpost.tasks.xmr.ranking import NONE, Ranker, Ranking
 
 #: The members of a ranker that turn texts into features.

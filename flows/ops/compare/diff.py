@@ -17,7 +17,7 @@ from fingerpost.flows.ops.compare.causes import (
 )
 from fingerpost.flows.ops.compare.changes import DataChange, data_changes
 from fingerpost.flows.ops.compare.versions import Version, publications_of
-from fingerpost.schemas.errors import FingerpostError
+from fingerpost.schemas.errors import UsageError
 from fingerpost.schemas.figures import significant
 from fingerpost.schemas.manifests import Manifest
 from fingerpost.schemas.refs import Ref, same_kind
@@ -80,9 +80,7 @@ def diff(store: Store, before: Version, after: Version) -> Diff:
     assert known is not None
     left, right = before.artifact(known.name), after.artifact(known.name)
     if not same_kind(left.name, right.name):
-        raise FingerpostError(
-            f"diff: expected two artifacts of one kind, got {left} and {right}; name two of the same kind"
-        )
+        raise UsageError(f"diff: expected two artifacts of one kind, got {left} and {right}; name two of the same kind")
     product = products().get(left.name)
     if product is None:
         whole = diff_artifacts(store, left, right)
