@@ -62,7 +62,7 @@ def counted(states: Mapping[str, str]) -> dict[str, int]:
 
 
 def described(states: Mapping[str, str]) -> str:
-    """The days and their states in words."""
+    """The days and how many are in each state."""
     if not states:
         return "no day"
     days = sorted(states)

@@ -68,7 +68,7 @@ def as_svg(lineage: Lineage) -> str:
 
 
 def alternative(lineage: Lineage) -> str:
-    """What the picture shows, in words."""
+    """What the picture shows, for those who cannot see it."""
     made = sum(bool(node.day) for node in lineage.nodes)
     sources = [node.title for node in lineage.nodes if not node.day]
     return f"{lineage.target.partition('/')[0]}: {made} artifacts, made from {some(sources) if sources else 'no input'}"
