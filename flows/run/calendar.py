@@ -6,14 +6,14 @@ from datetime import UTC, date, datetime, timedelta
 from itertools import groupby
 from zoneinfo import ZoneInfo
 
-from fingerpost.schemas.errors import FingerpostError
+from fingerpost.schemas.errors import UsageError
 from fingerpost.schemas.refs import checked_day
 
 #: Maximum number of days that one command looks at or runs: ten years.
 MOST_DAYS = 3660
 
 
-class DayRangeError(FingerpostError):
+class DayRangeError(UsageError):
     """More days than one command looks at or runs."""
 
 

@@ -7,12 +7,13 @@ from prefect.artifacts import create_markdown_artifact
 
 from fingerpost.flows.run.calendar import days_between
 from fingerpost.flows.run.calendar_picture import described
-from fingerpost.flows.run.day_states import recorded_state, running_days
+from fingerpost.flows.run.day_states import DayState, recorded_state
 from fingerpost.flows.run.freshness import recorded_deadline
 from fingerpost.flows.run.markdown import escaped
 from fingerpost.flows.run.page import artifact_key
 from fingerpost.flows.run.partition_calendar import calendar_markdown
 from fingerpost.flows.run.partitions import SHOWN_DAYS, Partition, Partitions, usual_request
+from fingerpost.flows.run.waits import days_at_work
 from fingerpost.schemas.errors import FingerpostError
 from fingerpost.schemas.store import Store
 from fingerpost.tasks.ledger import partitions
@@ -55,13 +56,15 @@ def states_of(store: Store, flow: str, collection: str, days: Sequence[str]) -> 
         problem = "no run has a record that can be read"
     except FingerpostError as refused:
         problem = " ".join(str(refused).split())
-    records, running = partitions(store, flow, collection), running_days(store, flow, collection)
-    return [_recorded(day, records.get(day, {}), running) for day in days], problem
+    records = partitions(store, flow, collection)
+    at_work = days_at_work(store, flow, collection, now=datetime.now(UTC))
+    return [_recorded(day, records.get(day, {}), at_work.get(day)) for day in days], problem
 
 
-def _recorded(day: str, record: dict[str, object], running: set[str]) -> Partition:
-    state = "running" if day in running else recorded_state(record)
-    return Partition(day, state, "" if state == "running" else " ".join(str(record.get("error", "")).split()))
+def _recorded(day: str, record: dict[str, object], now: DayState | None) -> Partition:
+    if now is not None:
+        return Partition(day, now.state, now.reason)
+    return Partition(day, recorded_state(record), " ".join(str(record.get("error", "")).split()))
 
 
 def _days(store: Store, flow: str, collection: str, *, now: datetime) -> list[str]:

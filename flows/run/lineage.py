@@ -11,6 +11,7 @@ from fingerpost.flows import domains
 from fingerpost.flows.domains.domain import Domain, InputFile, named
 from fingerpost.flows.run.profiles import settings_read, value_at
 from fingerpost.schemas.errors import CorruptArtifactError, FingerpostError, ForeignArtifactError, MissingArtifactError
+from fingerpost.schemas.figures import significant
 from fingerpost.schemas.inputs.days import DAY
 from fingerpost.schemas.publish import Pointer, products, published_collection
 from fingerpost.schemas.records import leave_out
@@ -267,7 +268,9 @@ def _words(node: Node, role: str, *, again: bool) -> str:
     name = f"{role}: {node.title}" if role and not role.startswith("members_") else node.title
     if again:
         return f"{name} (see above)"
-    figures = [f"{key} {value:g}" for key, value in node.quality.items() if isinstance(value, int | float)][:3]
+    figures = [
+        f"{key} {significant(value, 6)}" for key, value in node.quality.items() if isinstance(value, int | float)
+    ][:3]
     return (
         f"{name} {node.day}"
         f" ({', '.join([f'{sum(node.rows.values()):,} rows', *([node.state] if node.state else []), *figures])})"

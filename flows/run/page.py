@@ -18,6 +18,7 @@ from fingerpost.flows.run.lineage_picture import alternative, as_svg
 from fingerpost.flows.run.loggers import warn
 from fingerpost.flows.run.markdown import code, escaped, table, table_of_rows
 from fingerpost.flows.run.server import serving
+from fingerpost.schemas.figures import percentage
 from fingerpost.schemas.store import Store
 from fingerpost.schemas.urls import without_credentials
 from fingerpost.tasks.ledger import full_name
@@ -103,6 +104,18 @@ def _show_days(store: Store, record: dict[str, Any], words: str) -> None:
         show_days(store, record["flow"], record["collection"])
 
 
+def show_waiting_day(store: Store, flow: str, collection: str, day: str) -> None:
+    """Renews the calendar of a run's collection as its day begins to wait; does nothing outside of a flow."""
+    from fingerpost.flows.run.days_page import show_days
+
+    if FlowRunContext.get() is None or serving():
+        return
+    try:
+        show_days(store, flow, collection, also=[day])
+    except Exception as problem:
+        warn(_log, f"the calendar of {collection} is not renewed", problem)
+
+
 def stage_rows(record: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The stages: reused or run, why, rows, seconds, peak memory."""
     return [
@@ -140,6 +153,7 @@ def summary(record: Mapping[str, Any], contents: Contents, pictures: Sequence[tu
         f"**{record['state']}** after {record['seconds']:,.1f} s, run `{record['id']}`, profile"
         f" {code(record['profile'])}."
         + (f"\n\n> {escaped(without_credentials(record['error']))}" if record["error"] else ""),
+        *(f"**{escaped(str(one))}.**" for one in contents.below),
         *(escaped(note) for note in record.get("notes", ())),
         "## Publication",
         _publication(record),
@@ -201,7 +215,7 @@ def _quarantine(contents: Contents) -> str:
     """Rows, fraction and reasons per input; reasons and counts alone, since the rows are the user's data."""
     parts = []
     for quarantine in contents.quarantines:
-        share = "" if quarantine.share is None else f" ({100 * quarantine.share:.2f} % of the input)"
+        share = "" if quarantine.share is None else f" ({percentage(quarantine.share)} of the input)"
         parts.append(f"{escaped(quarantine.title)}: {quarantine.rows:,} rows were quarantined{share}.")
         if quarantine.reasons:
             parts.append(table(("reason", "rows"), quarantine.reasons.items()))

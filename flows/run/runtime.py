@@ -24,14 +24,17 @@ from fingerpost.flows.run.execution import close_executor, executor_of
 from fingerpost.flows.run.expectations import Expectations
 from fingerpost.flows.run.failures import alert_of_failure, deadline_kept
 from fingerpost.flows.run.faults import said
+from fingerpost.flows.run.input_wait import leave_between_looks, waits
 from fingerpost.flows.run.inputs import remember
-from fingerpost.flows.run.page import prefect_run, show_run, show_table
+from fingerpost.flows.run.late_input import LateInputError, wait_for_input
+from fingerpost.flows.run.page import prefect_run, show_run, show_table, show_waiting_day
 from fingerpost.flows.run.plan import Plan, accuracy, plan_in, rows_of
 from fingerpost.flows.run.profiles import in_force, limits_digest
 from fingerpost.flows.run.progress import RunProgress
 from fingerpost.flows.run.request import ResolvedRequest, RunRequest
 from fingerpost.flows.run.rewriting import rewriting
 from fingerpost.flows.run.section import SettingsError
+from fingerpost.flows.run.waits import Waiting
 from fingerpost.schemas.corpus import QUARANTINE
 from fingerpost.schemas.errors import CorruptArtifactError, FingerpostError
 from fingerpost.schemas.inputs.forms import first_rows
@@ -236,9 +239,11 @@ def running(flow: str, request: RunRequest) -> Iterator[Run]:
     _check_forced(settings.force)
     store = Store(settings.store).prepare()
     override = executor_override.get()
-    executor: Executor = override or executor_of(settings)
     shown = watching.get(Watching())
     progress = RunProgress(quiet=shown.quiet, log_file=shown.log_file)
+    # Before there is an executor: a run that waits holds no workers.
+    late, waited = _waited(store, flow, settings, progress) if waits(request, settings) else (None, "")
+    executor: Executor = override or (SerialExecutor() if late else executor_of(settings))
     run = _new_run(flow, request, settings, store, executor, progress)
     token = _run.set(run)
     state, error, kind = "failed", "stopped", ""
@@ -248,6 +253,10 @@ def running(flow: str, request: RunRequest) -> Iterator[Run]:
             environment(run.env),
             limited(settings.input.limits),
         ):
+            if late:
+                raise late
+            if waited:
+                run.note(waited)
             yield run
             if rewriting.get() is None:
                 try:
@@ -265,6 +274,20 @@ def running(flow: str, request: RunRequest) -> Iterator[Run]:
         if executor is not override:
             close_executor(executor)
         shown.ended.append(_finish(run, state, error, kind))
+
+
+def _waited(store: Store, flow: str, settings: Settings, progress: RunProgress) -> tuple[LateInputError | None, str]:
+    """Waits for the input of a run; its error if that is late, and a note if it came after a wait."""
+
+    def leave(wait: Waiting) -> None:
+        if wait.at == wait.since:
+            show_waiting_day(store, flow, settings.input.collection, settings.day)
+        leave_between_looks(wait)
+
+    try:
+        return None, wait_for_input(store, flow, settings, say=progress.say, leave=leave)
+    except LateInputError as problem:
+        return problem, ""
 
 
 def _new_run(
@@ -360,6 +383,8 @@ def _write_report(run: Run, record: dict[str, Any]) -> None:
 
     try:
         record["report"] = write(run.env.store, record)
+        for line in record["below"]:
+            run.progress.say(line)
         run.progress.log(f"report {record['report']}")
     except Exception as problem:
         run.progress.say(f"report not written: {type(problem).__name__}: {problem}")

@@ -21,7 +21,7 @@ from fingerpost.flows.run.api import Api, ApiError  # noqa: E402
 from fingerpost.flows.run.catalog import read_code  # noqa: E402
 from fingerpost.flows.run.flow_names import NIGHTLY, flow_names  # noqa: E402
 from fingerpost.flows.run.garbage import as_usual  # noqa: E402
-from fingerpost.flows.run.input_days import check_own_day  # noqa: E402
+from fingerpost.flows.run.input_files import check_inputs  # noqa: E402
 from fingerpost.flows.run.inputs import check_named  # noqa: E402
 from fingerpost.flows.run.request import ResolvedRequest, RunRequest  # noqa: E402
 from fingerpost.flows.run.rewriting import rewriting  # noqa: E402
@@ -30,7 +30,6 @@ from fingerpost.flows.run.section import SettingsError  # noqa: E402
 from fingerpost.flows.run.server import own_server, serving  # noqa: E402
 from fingerpost.schemas.errors import FingerpostError, InputError  # noqa: E402
 from fingerpost.schemas.inputs.days import DAY  # noqa: E402
-from fingerpost.schemas.inputs.files import input_files  # noqa: E402
 from fingerpost.schemas.inputs.limits import limited  # noqa: E402
 from fingerpost.schemas.inputs.queries import read_queries  # noqa: E402
 from fingerpost.tasks.code import unchanging_code  # noqa: E402
@@ -143,28 +142,3 @@ def load(name: str, settings: Settings) -> None:
     from fingerpost.flows.report.page import prepare
 
     prepare()
-
-
-def check_inputs(settings: Settings, flow: str) -> None:
-    """InputError, before anything starts, for an input file that is missing or has an unsupported form."""
-    read = domains.files_read(settings, flow)
-    own = {use.path for domain, uses in read.items() if domain.flow_name == flow for use in uses}
-    for domain, uses in read.items():
-        if flow == NIGHTLY:
-            reads = not (domain.skipped and named(domain.skipped)(settings))
-        else:
-            reads = any(domain in domains.with_needs(other) for other in domains.DOMAINS if other.flow_name == flow)
-        # A flow that has a file of its own does not read the same one for a domain that it would need otherwise.
-        if not reads or (domain.flow_name != flow and own & {use.path for use in uses}):
-            continue
-        if any(DAY in use.path for use in uses):
-            # Several days are read; the run itself looks for the earlier ones.
-            for use in uses:
-                if DAY in use.path:
-                    check_own_day(settings, use.path, [file.day_artifact for file in domain.inputs])
-            uses = [use for use in uses if DAY not in use.path]
-        elif hasattr(source := named(domain.source)(settings, flow, None), "check"):
-            source.check()
-            continue
-        for use in uses:
-            input_files(use.path)

@@ -49,7 +49,7 @@ def test_the_page_names_state_publication_gates_quarantine_and_plots(made: tuple
     assert f"**completed** after {record['seconds']:,.1f} s, run `{record['id']}`, profile `tiny`." in text
     assert f"`{record['stages'][-1]['ref']}` is live, generation 1" in text
     assert "| recall_at_10 0.99 (at least 0.3) | yes |" in text
-    assert re.search(r"documents: 0 rows .*\(0\.00 % of the input\)", text)
+    assert re.search(r"documents: 0 rows .*\(0 % of the input\)", text)
     assert "## How texts are answered\n\n| part | value | in use | why |" in text
     assert "## Known documents: whole texts\n\n| method | MRR | recall@10 |" in text
     pictures = [line for line in text.splitlines() if line.startswith("![")]
