@@ -124,7 +124,8 @@ class Generation:
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 env=os.environ | ONE_THREAD,
-                start_new_session=True,
+                # Not of the group that Ctrl-C ends, before it can ignore that.
+                process_group=0,
             )
         ours.setblocking(False)
         self._control, self._held, self._descriptors = ours, b"", list[int]()
