@@ -6,12 +6,13 @@ import typer
 
 from fingerpost.flows import domains
 from fingerpost.flows.commands import backfilling, comparing, forgetting, keeping, pipeline, serving, stack, watching
+from fingerpost.flows.commands.arguments import Command
 from fingerpost.flows.commands.options import without_credentials_in_files
 from fingerpost.flows.domains.domain import Domain, named
 from fingerpost.flows.run.garbage import while_starting
 from fingerpost.flows.run.loggers import silence
 from fingerpost.flows.run.plain_text import check_arguments, echo, write_anything
-from fingerpost.schemas.errors import FingerpostError
+from fingerpost.schemas.errors import FingerpostError, UsageError
 
 _HELP = "From documents to published, checked, versioned retrieval artifacts."
 #: The commands in the order in which help lists them, before and after those of the domains.
@@ -58,7 +59,7 @@ def application() -> typer.Typer:
     single = [domain for domain in domains.DOMAINS if not domain.command_group]
     own = [named(command) for domain in single for command in domain.commands]
     for command in (*_FIRST, *own, *_COMMANDS):
-        application.command()(without_credentials_in_files(command))
+        application.command(cls=Command)(without_credentials_in_files(command))
     application.add_typer(backfilling.backfill, name="backfill")
     for domain in domains.DOMAINS:
         if domain.command_group:
@@ -70,7 +71,7 @@ def _group(domain: Domain) -> typer.Typer:
     """The commands of a domain as subcommands of one that is named by its word."""
     group = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown", help=domain.command_group)
     for command in domain.commands:
-        group.command()(without_credentials_in_files(named(command)))
+        group.command(cls=Command)(without_credentials_in_files(named(command)))
     return group
 
 
@@ -78,7 +79,10 @@ app = application()
 
 
 def main() -> None:
-    """Runs a command; an error is one line on standard error and exit code 1 (2 for wrong usage)."""
+    """Runs a command; an error is one line on standard error.
+
+    Exit codes: 1 for a failure, 2 for wrong usage (nothing was begun), 130 where it was stopped by Ctrl-C.
+    """
     while_starting()
     silence()
     write_anything()
@@ -87,7 +91,7 @@ def main() -> None:
         app()
     except FingerpostError as problem:
         echo(f"fingerpost: {' '.join(str(problem).split())}", err=True)
-        sys.exit(1)
+        sys.exit(2 if isinstance(problem, UsageError) else 1)
     except KeyboardInterrupt:
         echo("fingerpost: stopped; finished stages are kept, run again to continue", err=True)
         sys.exit(130)

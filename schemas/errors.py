@@ -17,6 +17,10 @@ class FingerpostError(Exception):
         super().__init__(*(bounded(without_credentials(word)) if isinstance(word, str) else word for word in words))
 
 
+class UsageError(FingerpostError):
+    """A wrong command line, setting or argument; nothing was begun. Commands end with exit code 2, not 1."""
+
+
 class ContractError(FingerpostError):
     """A table violates its contract."""
 
@@ -41,8 +45,12 @@ class FormerVersionError(FingerpostError):
     """A version was made by earlier code, and what is asked of it needs one that is rebuilt."""
 
 
-class UnsafeNameError(FingerpostError):
+class UnsafeNameError(UsageError):
     """A name, day or fingerprint that could escape the store's root."""
+
+
+class InsufficientMemoryError(FingerpostError):
+    """There is less memory than something needs."""
 
 
 class StoreUnreachableError(FingerpostError):

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fingerpost.schemas.errors import FingerpostError
+from fingerpost.schemas.errors import UsageError
 
 #: How deep an expression may be nested, and how many characters it may have.
 _DEPTH, _CHARACTERS = 50, 10_000
@@ -30,7 +30,7 @@ _METHODS: dict[str, Callable[..., Any]] = {"startswith": pc.starts_with, "endswi
 _HELP = 'write for example kind == "function" and package in ("numpy", "scipy"), or "sort" in title'
 
 
-class PredicateError(FingerpostError):
+class PredicateError(UsageError):
     """A condition that cannot be understood or does not fit the table."""
 
 

@@ -23,6 +23,9 @@ from fingerpost.schemas.records import (
 from fingerpost.schemas.refs import Ref, checked_day, checked_name
 from fingerpost.schemas.store import Store
 
+#: Days, the newest first, among which one that ended in a state is looked for.
+_LOOKED_AT = 60
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -243,6 +246,16 @@ def partitions(store: Store, flow: str, collection: str) -> dict[str, dict[str, 
     days = (name.removesuffix(".json") for name in store.files.names(folder) if is_record(name))
     found = {day: _partition(store, f"{folder}/{day}.json") for day in days if _is(checked_day, day)}
     return {day: record for day, record in found.items() if record}
+
+
+def newest_partition(store: Store, flow: str, collection: str, *, state: str = "completed") -> dict[str, Any]:
+    """The outcome of the newest day of a flow and collection that ended in a state; empty if none of the last ones did."""
+    folder = f".partitions/{checked_name(flow)}/{checked_name(collection)}"
+    days = sorted(name.removesuffix(".json") for name in store.files.names(folder) if is_record(name))
+    for day in [day for day in days[::-1] if _is(checked_day, day)][:_LOOKED_AT]:
+        if (found := _partition(store, f"{folder}/{day}.json")).get("state") == state:
+            return found
+    return {}
 
 
 def _partition(store: Store, path: str) -> dict[str, Any]:

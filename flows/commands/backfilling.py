@@ -65,7 +65,7 @@ def partitions(
     last: Annotated[
         str, typer.Option("--to", help="last day YYYY-MM-DD; by default the last that ever ran", show_default=False)
     ] = "",
-    profile: ProfileOption = "nightly",
+    profile: ProfileOption = "",
     source: InputOption = "",
     columns: MapOption = None,
     number_rows: NumberRowsOption = False,
@@ -74,15 +74,15 @@ def partitions(
     as_json: JsonOption = False,
     store: StoreOption = "",
 ) -> None:
-    """Shows a calendar of a flow's days: fresh, missing, stale (and why), failed, quarantined, running.
+    """Shows a calendar of a flow's days: fresh, missing, stale (and why), failed, quarantined, running, waiting.
 
     Give input, profile and settings as for the runs: a day is stale if a run with them would change its artifacts.
 
     Example: fingerpost partitions nightly --from 2026-01-01 --to 2026-01-31 --input "drops/{day}.parquet"
     """
-    from fingerpost.flows.ops.backfill.partition_calendar import calendar
-    from fingerpost.flows.ops.backfill.partitions import Partitions
     from fingerpost.flows.run.console import wide_console
+    from fingerpost.flows.run.partition_calendar import calendar
+    from fingerpost.flows.run.partitions import Partitions
 
     found = Partitions(
         flow, _request(flow, profile, source, _mapped(columns, number_rows, source), collection, (), store, settings)
@@ -140,7 +140,7 @@ def start(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="show which days would run, why, and at what cost, without running them")
     ] = False,
-    profile: ProfileOption = "nightly",
+    profile: ProfileOption = "",
     source: InputOption = "",
     columns: MapOption = None,
     number_rows: NumberRowsOption = False,
@@ -391,18 +391,21 @@ def _request(
     *,
     future: bool = False,
 ) -> Any:
-    from fingerpost.flows.run.collections import with_collection
+    from fingerpost.flows.run.collections import asked_collection, asked_profile, with_collection
     from fingerpost.flows.run.request import RunRequest
 
+    overrides = dict(pair(text, "--set", "key=value") for text in settings or ())
+    asked = {"flow": flow, "collection": collection, "source": source, "settings": overrides, "only": True}
+    named = asked_profile(profile, store=store, **asked)
     request = RunRequest.of(
-        profile=profile,
+        profile=named,
         input=source,
         columns=columns,
-        collection=collection,
+        collection=collection if profile or source else asked_collection(store=store, **asked),
         force=force,
         future=future,
         store=store,
-        settings=dict(pair(text, "--set", "key=value") for text in settings or ()),
+        settings=overrides,
         accept_change=accept_change,
     )
     return with_collection(request, flow)

@@ -14,6 +14,7 @@ from fingerpost.flows.commands.options import (
     ProductOption,
     StoreOption,
     opened,
+    profile_option,
 )
 from fingerpost.flows.run.plain_text import echo_json
 
@@ -116,7 +117,7 @@ def replay(
             "-k", min=1, max=1000, help="number of answers compared; by default the profile's", show_default=False
         ),
     ] = None,
-    profile: Annotated[str, typer.Option("--profile", "-p", help="profile whose gates are checked")] = "quick",
+    profile: Annotated[str, profile_option("profile whose gates are checked: ")] = "",
     as_json: JsonOption = False,
     collection: CollectionOption = "",
     store: StoreOption = "",

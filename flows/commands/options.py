@@ -11,7 +11,7 @@ from typer.models import ArgumentInfo
 
 from fingerpost.flows import domains
 from fingerpost.flows.run.flow_names import flow_names
-from fingerpost.schemas.errors import FingerpostError
+from fingerpost.schemas.errors import UsageError
 from fingerpost.schemas.urls import has_credentials
 
 StoreOption = Annotated[
@@ -36,7 +36,20 @@ DaysCollectionOption = Annotated[
     str,
     collection_option("that of the input that is named, else the only collection of the store, or python-docs"),
 ]
-ProfileOption = Annotated[str, typer.Option("--profile", "-p", help="quick, nightly, full, tiny, or a TOML file")]
+
+
+def profile_option(what: str = "") -> Any:
+    """The option for a profile; ``what`` says what it is for."""
+    return typer.Option(
+        "--profile",
+        "-p",
+        help=f"{what}quick, nightly, full, tiny, or a TOML file; by default the one of the collection's newest successful"
+        " run of this flow (or of another), quick for one that never ran",
+        show_default=False,
+    )
+
+
+ProfileOption = Annotated[str, profile_option()]
 FlowArgument = Annotated[str, typer.Argument(help=" or ".join(flow_names()))]
 #: The names of all products for help texts: "ann.index or xmr.ranker or ...".
 PRODUCT_NAMES = " or ".join(domains.products())
@@ -93,7 +106,7 @@ def pair(text: str, option: str, form: str) -> tuple[str, str]:
     """Key and value of a text ``key=value``; a setting's value may be empty, a column's may not."""
     key, sign, value = text.partition("=")
     if not sign or not key or not (value or option == "--set"):
-        raise FingerpostError(f"{option}: expected {form}, got {text!r}; correct it")
+        raise UsageError(f"{option}: expected {form}, got {text!r}; correct it")
     return key.strip(), value.strip()
 
 
@@ -102,11 +115,9 @@ def numbered(columns: dict[str, str], *, has_input: bool) -> dict[str, str]:
     from fingerpost.schemas.inputs.forms import ROW_NUMBER
 
     if not has_input:
-        raise FingerpostError(
-            "--number-rows: expected --input with it, found none; name the file whose rows are numbered"
-        )
+        raise UsageError("--number-rows: expected --input with it, found none; name the file whose rows are numbered")
     if "id" in columns:
-        raise FingerpostError(
+        raise UsageError(
             f"--number-rows: expected no other column for id, got --map id={columns['id']}; leave one of them out"
         )
     return {**columns, "id": ROW_NUMBER}
@@ -128,7 +139,7 @@ def without_credentials_in_files(command: Callable[..., None]) -> Callable[..., 
                 given_as = (one for one in decls if str(one).startswith("--"))
                 is_argument = isinstance(option, ArgumentInfo)
                 names = [*given_as, name.upper() if is_argument else f"--{name.replace('_', '-')}"]
-                raise FingerpostError(
+                raise UsageError(
                     f"{names[0]}: expected the path of a file, got a URL with credentials (not shown); copy the file to"
                     " this machine and name that"
                 )

@@ -22,14 +22,15 @@ from fingerpost.flows.commands.options import (
     numbered,
     opened,
     pair,
+    profile_option,
 )
 from fingerpost.flows.run.plain_text import echo, echo_json
-from fingerpost.schemas.errors import FingerpostError
+from fingerpost.schemas.errors import FingerpostError, UsageError
 
 
 def run(
     flow: FlowArgument,
-    profile: ProfileOption = "quick",
+    profile: ProfileOption = "",
     source: Annotated[
         str | None,
         typer.Option(
@@ -76,6 +77,12 @@ def run(
         str, typer.Option(help="'versions' recomputes artifacts of other library versions", show_default=False)
     ] = "",
     accept_change: AcceptOption = "",
+    wait: Annotated[
+        bool,
+        typer.Option(
+            "--wait", help="wait for input files that are late or still written, until schedule.wait_until of the day"
+        ),
+    ] = False,
     dry_run: Annotated[
         bool,
         typer.Option("--dry-run", help="show what would run or be reused, why, and at what cost, without running it"),
@@ -98,21 +105,29 @@ def run(
         fingerpost run nightly --input "drops/{day}.parquet" --collection products --day 2026-01-02 --dry-run
 
         fingerpost run nightly --collection products --accept-change "half of the range was sold"
+
+        fingerpost run nightly --collection products --wait
     """
     overrides: dict[str, Any] = dict(pair(text, "--set", "key=value") for text in settings or ())
     if columns and source is None:
-        raise FingerpostError("--map: expected --input with it, found none; name the file whose columns are mapped")
+        raise UsageError("--map: expected --input with it, found none; name the file whose columns are mapped")
     mapped = dict(pair(text, "--map", "ours=theirs") for text in columns or ())
     if number_rows:
         mapped = numbered(mapped, has_input=source is not None)
     from fingerpost.flows.run.server import own_server
 
-    # The server starts up while the code of the flows is imported.
-    with nullcontext() if dry_run else own_server():
+    # The server starts up while the code of the flows is imported; a run that waits needs neither yet.
+    with nullcontext() if dry_run or wait else own_server():
+        from fingerpost.flows.run.collections import asked_collection, asked_profile
         from fingerpost.flows.run.request import RunRequest
 
+        asked = {"flow": flow, "collection": collection, "source": source or "", "settings": overrides}
+        named = asked_profile(profile, store=store, **asked)
+        if not profile and not source and named.endswith(".toml"):
+            # The file may name another collection, which it was then not run for.
+            collection = asked_collection(store=store, **asked)
         request = RunRequest.of(
-            profile=profile,
+            profile=named,
             day=day,
             future=future,
             input=source or "",
@@ -122,13 +137,19 @@ def run(
             store=store,
             settings=overrides | ({"run.stale_on": stale_on} if stale_on else {}),
             accept_change=accept_change,
+            wait=wait,
             dry_run=dry_run,
         )
         if dry_run:
-            from fingerpost.flows.run.dry_run import show_plan
+            from fingerpost.flows.run.dry_run import show_plan, show_wait
 
-            show_plan(flow, request, as_json=as_json)
+            if not (wait and show_wait(flow, request, as_json=as_json)):
+                show_plan(flow, request, as_json=as_json)
             return
+        if wait:
+            from fingerpost.flows.run.first_wait import waited
+
+            request = waited(flow, request, quiet=quiet, log_file=log_file)
         from fingerpost.flows.run.start import run_flow
 
         report = run_flow(flow, request, quiet=quiet, log_file=log_file)
@@ -165,7 +186,7 @@ def promote(
         typer.Argument(help=f"{PRODUCT_NAMES}/day=YYYY-MM-DD/fingerprint, as `fingerpost history` prints it"),
     ],
     reason: Annotated[str, typer.Option(help="reason, for the audit log")] = "",
-    profile: Annotated[str, typer.Option("--profile", "-p", help="profile whose gates must pass")] = "quick",
+    profile: Annotated[str, profile_option("profile whose gates must pass: ")] = "",
     despite: Annotated[
         str,
         typer.Option(
@@ -216,11 +237,22 @@ def rollback(
 
 def config(
     context: typer.Context,
-    profile: ProfileOption = "quick",
+    profile: ProfileOption = "",
     settings: Annotated[
         list[str] | None, typer.Option("--set", "-s", help="a setting by dotted key", show_default=False)
     ] = None,
     collection: Annotated[str, collection_option("that of the profile, or python-docs")] = "",
+    explain: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KEY",
+            help=(
+                "say of one setting what it means, which values are allowed, its default, which commands read it and what"
+                " a change recomputes; of a section, its settings"
+            ),
+            show_default=False,
+        ),
+    ] = None,
     as_json: JsonOption = False,
     store: StoreOption = "",
 ) -> None:
@@ -231,15 +263,27 @@ def config(
         fingerpost config --profile nightly
 
         fingerpost config --profile nightly --collection products
+
+        fingerpost config --explain ann.hnsw.max_neighbors
+
+        fingerpost config --explain ann.certificate
     """
-    from fingerpost.flows.run.profiles import in_force
+    from fingerpost.flows.run.collections import DEFAULT_PROFILE, asked_profile
+    from fingerpost.flows.run.profiles import REMEMBERED, in_force
     from fingerpost.flows.run.request import RunRequest
 
     overrides = dict(pair(text, "--set", "key=value") for text in settings or ())
-    request = RunRequest.of(profile=profile, collection=collection, store=store, settings=overrides)
+    named = asked_profile(profile, store=store, collection=collection, settings=overrides)
+    request = RunRequest.of(profile=named, collection=collection, store=store, settings=overrides)
     found, origins = request.with_origins()
+    origins |= {"profile": REMEMBERED} if not profile and named != DEFAULT_PROFILE else {}
     origins |= _origins_of_options(context, "profile", "store")
     values = in_force(found)
+    if explain is not None:
+        from fingerpost.flows.run.explained import explain as show_explained
+
+        show_explained(explain, request, values, origins, as_json=as_json)
+        return
     if as_json:
         echo_json(
             {key: {"value": value, "from": origins.get(key, "default")} for key, value in values.items()}, default=str
@@ -309,7 +353,7 @@ def sample(
         paths = write_sample(name, folder)
     else:
         known = f"{SAMPLE}, {SEE_ALSO_SAMPLE} or {NAMES_SAMPLE}"
-        raise FingerpostError(f"sample: expected {known}, got {name!r}; choose one of these")
+        raise UsageError(f"sample: expected {known}, got {name!r}; choose one of these")
     for path in paths:
         echo(path)
 
@@ -330,7 +374,7 @@ def accept(
 
     known = stages()
     if stage not in known:
-        raise FingerpostError(f"stage: expected one of {', '.join(known)}, got {stage!r}; correct it")
+        raise UsageError(f"stage: expected one of {', '.join(known)}, got {stage!r}; correct it")
     found = known[stage]
     place = opened(store)
     note = Ledger(place, collection or collection_with_days(place)).accept(

@@ -7,7 +7,7 @@ import typer
 
 from fingerpost.flows.commands.options import JsonOption, StoreOption
 from fingerpost.flows.run.plain_text import echo, echo_json
-from fingerpost.schemas.errors import FingerpostError
+from fingerpost.schemas.errors import UsageError
 
 if TYPE_CHECKING:
     from fingerpost.flows.ops.stack.deployments import Deployed
@@ -184,7 +184,7 @@ def undeploy(
     from fingerpost.flows.run.profiles import load_settings
 
     if sum(map(bool, (collection, profile, everything))) != 1:
-        raise FingerpostError("undeploy: expected one of --collection, --profile and --all; name what to remove")
+        raise UsageError("undeploy: expected one of --collection, --profile and --all; name what to remove")
     named = collection or (load_settings(profile)[0].input.collection if profile else "")
     gone = remove(
         home=home,

@@ -12,6 +12,7 @@ from fingerpost.flows.commands.options import (
     StoreOption,
     collection_option,
     opened,
+    profile_option,
 )
 from fingerpost.flows.run.plain_text import echo, echo_json
 
@@ -83,9 +84,7 @@ def lineage(
 
 def freshness(
     flow: Annotated[str, typer.Option(help="flow to check, scheduled or not", show_default=False)] = "",
-    profile: Annotated[
-        str, typer.Option("--profile", "-p", help="profile whose deadline applies to --flow")
-    ] = "nightly",
+    profile: Annotated[str, profile_option("profile whose deadline applies to --flow: ")] = "",
     as_json: JsonOption = False,
     collection: Annotated[
         str,

@@ -76,6 +76,21 @@ class Product:
 
 
 @dataclass(frozen=True)
+class Described:
+    """What of an input's rows the report describes: columns of a table of its artifact.
+
+    texts: columns whose lengths are shown. kinds: columns whose values are counted. same: columns that make two rows
+    repetitions of each other. counted: further tables whose rows are counted.
+    """
+
+    table: str
+    texts: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
+    same: tuple[str, ...] = ()
+    counted: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class InputFile:
     """A kind of user's file that a domain reads."""
 
@@ -101,6 +116,8 @@ class InputFile:
     #: remembers together with the file.
     columns: str = ""
     beside: tuple[str, ...] = ()
+    #: What the report says about its rows.
+    described: Described | None = None
 
     def has_stage(self, stage: str, part: str = "") -> bool:
         """Whether a stage of a flow's part imports or reads the file, or imports one of its days, or merges these."""
@@ -143,6 +160,10 @@ class Section:
     tables: str = ""
     #: ``(contents) -> [(label, value)]``: the cards at the head of the report.
     cards: str = ""
+    #: ``(contents) -> [Beside]``: the quality of its products beside that of simple baselines.
+    beside: str = ""
+    #: ``(record) -> [(title, value)]``: metrics of a run's record whose course over runs the report shows.
+    trends: str = ""
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,7 @@ from typing import Any
 
 import typer
 
-from fingerpost.schemas.errors import FingerpostError
+from fingerpost.schemas.errors import UsageError
 
 #: Control characters (C0, DEL, C1), line and paragraph separators, bidirectional embeddings, overrides and isolates,
 #: which would also reorder what stands beside them, and unpaired surrogates, which no encoding has.
@@ -36,7 +36,7 @@ def check_arguments(arguments: Sequence[str]) -> None:
     """FingerpostError for an argument of a command that is no text, such as the name of a file in another encoding."""
     for argument in arguments:
         if _SURROGATES.search(argument):
-            raise FingerpostError(
+            raise UsageError(
                 f"argument '{visible(argument)}': expected text in UTF-8, got other bytes; rename the file, or write the"
                 " argument in UTF-8"
             )

@@ -54,7 +54,7 @@ def load_settings(
     origins: dict[str, str] = {}
     for origin, layer in (
         (f"profile {profile}", _flat(read_profile(profile))),
-        ("environment", _environment()),
+        ("environment", environment_settings()),
         ("command line", overrides or {}),
     ):
         for key, value in renamed(layer, origin=origin).items():
@@ -233,7 +233,8 @@ def _listed(value: Any) -> Any:
         return value
 
 
-def _environment() -> dict[str, Any]:
+def environment_settings() -> dict[str, Any]:
+    """The settings of environment variables ``FINGERPOST_SET_<SECTION>__<KEY>``, by dotted key."""
     prefix = "FINGERPOST_SET_"
     return {
         key.removeprefix(prefix).lower().replace("__", "."): value
@@ -252,6 +253,8 @@ def _put(tree: dict[str, Any], dotted: str, value: Any) -> None:
 
 
 def _explain(problem: ValidationError, origins: dict[str, str]) -> str:
+    from fingerpost.flows.run.explanations import meanings, near_keys  # imported here: they read all sections
+
     first = problem.errors()[0]
     key = ".".join(str(part) for part in first["loc"])
     named = next((origin for name, origin in origins.items() if f"{name}.".startswith(f"{key}.")), "")
@@ -260,9 +263,17 @@ def _explain(problem: ValidationError, origins: dict[str, str]) -> str:
         if advice := advice_about(key):
             return f"{key}{where}: expected a key of this version, got one of an earlier version; {advice}"
         return (
-            f"{key}{where}: expected a known key, one of {', '.join(_allowed(first['loc'][:-1]))}; correct or remove it"
+            f"{key}{where}: expected a known key, one of {', '.join(_allowed(first['loc'][:-1]))}{near_keys(key)}; correct"
+            " or remove it"
         )
-    return f"{key}{where}: {first['msg']}, got {shown(first.get('input'))}; see `fingerpost config`"
+    if first["type"] == "value_error" and ", got " in (said := str(first["ctx"]["error"])):
+        # A section that checks its own values names the field, and what it got.
+        field, separator, rest = said.partition(": ")
+        if separator and field in _allowed(first["loc"]):
+            key, said = f"{key}.{field}", rest
+        return f"{key}{where}: {said}; see `fingerpost config --explain {key}`"
+    expected = f"expected {meanings()[key].values}" if key in meanings() else first["msg"]
+    return f"{key}{where}: {expected}, got {shown(first.get('input'))}; see `fingerpost config --explain {key}`"
 
 
 def advice_about(key: str) -> str:
@@ -272,9 +283,12 @@ def advice_about(key: str) -> str:
 
 
 def _allowed(path: tuple[Any, ...]) -> list[str]:
+    """The keys of a section; none of a value."""
     node: Any = domains.settings.Settings()
     for part in path:
-        node = getattr(node, str(part))
+        node = getattr(node, str(part), None)
+    if not (is_dataclass(node) or isinstance(node, BaseModel)):
+        return []
     return sorted(vars(node)) if is_dataclass(node) else sorted(type(node).model_fields)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from fingerpost.flows.domains import products
 from fingerpost.flows.domains.domain import named
-from fingerpost.schemas.errors import FingerpostError, FormerVersionError, InputError
+from fingerpost.schemas.errors import FormerVersionError, InputError, UsageError
 from fingerpost.schemas.inputs.queries import Question, read_queries
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
@@ -145,7 +145,7 @@ def replay(store: Store, candidate: Ref, live: Ref | None, *, file: str, k: int,
     """
     product = products().get(candidate.name)
     if product is None or not product.answers:
-        raise FingerpostError(
+        raise UsageError(
             f"replay: expected a version that answers queries ({_that_answer()}), got {candidate}; compare it with"
             " `fingerpost diff`"
         )

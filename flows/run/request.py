@@ -85,6 +85,12 @@ class RunRequest(BaseModel):
             " record; empty keeps it back"
         ),
     )
+    wait: bool = Field(
+        default=False,
+        description=(
+            "wait for the input files of the day where they are late, as scheduled runs do with schedule.wait_for_input"
+        ),
+    )
     dry_run: bool = Field(default=False, description="show what would run and why, without running it")
 
     @field_validator("accept_change")
@@ -197,7 +203,10 @@ class ResolvedRequest:
         """The request resolved for its scheduled moment (aware; default now), with day, store and inputs filled in."""
         any_day, origins = request.with_origins()
         settings = request.dated(any_day, scheduled)
-        settled = request.naming(any_day, origins).model_copy(update={"day": settings.day, "store": settings.store})
+        fixed = {"day": settings.day, "store": settings.store}
+        if request.profile.endswith(".toml"):
+            fixed["profile"] = str(Path(request.profile).absolute())
+        settled = request.naming(any_day, origins).model_copy(update=fixed)
         return cls(settled, settings, any_day, inputs_named(origins))
 
 

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict
 
-from fingerpost.schemas.errors import FingerpostError
+from fingerpost.schemas.errors import UsageError
 
 
-class SettingsError(FingerpostError):
+class SettingsError(UsageError):
     """An invalid key or value of the settings."""
 
 

@@ -35,7 +35,12 @@ _BATCH = 1024
 
 @dataclass(frozen=True)
 class ImageShape:
-    """The shape that images are resized to: ``height`` × ``width`` pixels, grey (1 channel) or RGB (3)."""
+    """The shape that images are resized to: ``height`` × ``width`` pixels, grey (1 channel) or RGB (3).
+
+    height: pixels that images are resized to, from top to bottom.
+    width: pixels that images are resized to, from left to right.
+    channels: 1 for grey or 3 for RGB.
+    """
 
     height: int = 28
     width: int = 28

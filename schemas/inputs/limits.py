@@ -16,8 +16,12 @@ _ALWAYS = 2**24
 
 @dataclass(frozen=True)
 class Limits:
-    """line_mb: megabytes of a line, or of a record of a CSV. columns: number of columns. unpacked_times: bytes that a
-    compressed file unpacks to, as a multiple of its own; 16 MB are always allowed.
+    """Bounds of input files.
+
+    line_mb: maximum megabytes of a line, or of a record of a CSV.
+    columns: maximum number of columns of a file.
+    unpacked_times: maximum number of bytes that a compressed file unpacks to, as a multiple of its own; 16 MB are
+        always allowed.
     """
 
     line_mb: int = 16

@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fingerpost.schemas.errors import InputError
+from fingerpost.schemas.errors import InputError, UsageError
 from fingerpost.schemas.inputs.files import input_files
 from fingerpost.schemas.inputs.formats import Reading, read_file
 from fingerpost.schemas.inputs.forms import Form
@@ -73,7 +73,7 @@ class RowWriter:
         if path.suffix not in forms:
             *others, last = forms
             ends = f"{', '.join(others)} or {last}"
-            raise InputError(f"{path}: expected a name that ends in {ends}, got another; rename it")
+            raise UsageError(f"{path}: expected a name that ends in {ends}, got another; rename it")
         if not path.absolute().parent.is_dir():
             raise InputError(f"{path}: expected a folder to write to, found none there; create it")
         self._path, self._schema = path, schema

@@ -32,9 +32,11 @@ Bits = Literal[4, 8]
 class CodeParams:
     """Parameters of codes; ValueError for values out of range.
 
-    bits: of a position; 8 are used in place of 4 where they take no more memory. lines: 64-byte lines of a code; None
-    chooses the smallest number by which ``enough`` of the 10 nearest rows are among the 30 nearest by estimate, over a
-    sample. tail: fraction of a position's values beyond either end of its range, which are moved to the end.
+    bits: bits of a position of a code, 4 or 8; 8 are used in place of 4 where they take no more memory.
+    lines: 64-byte lines of a code; None chooses the smallest number by which ``enough`` of the 10 nearest rows are
+        among the 30 nearest by estimate, over a sample.
+    enough: fraction of the 10 nearest rows that have to be among the 30 nearest by estimate, where ``lines`` is None.
+    tail: fraction of a position's values beyond either end of its range, which are moved to the end.
     sample: maximum number of rows that are looked at.
     """
 
@@ -215,7 +217,7 @@ def _rotation(size: int, seed: int) -> NDArray[np.float64]:
     return rotation
 
 
-def _kept(sample: NDArray[np.float32], codes: Codes, random: np.random.Generator) -> float:
+def _kept(sample: NDArray[np.float32], codes: Codes, random: "np.random.Generator") -> float:
     """The fraction of rows' nearest neighbours in a sample that are among the nearest by estimate."""
     order = random.permutation(len(sample))
     asked, base = sample[order[: min(256, len(sample) // 2)]], sample[order[len(order) // 2 :]]

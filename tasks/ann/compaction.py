@@ -19,8 +19,14 @@ from fingerpost.tasks.ann.search import Metric, SearchResult, checked_vectors
 class GuardParams:
     """How far the recall of a changed graph may fall before it is built again.
 
-    max_fall: below the recall of the graph of the last full build. queries, k, ef: rows that are searched for their k
-    nearest others, and how wide. seed: of the sample of rows. ValueError for values out of range.
+    max_fall: how far the recall of the graph that was brought up to date may be below that of the last full build, as
+        a fraction.
+    queries: number of rows whose nearest others are searched to measure it.
+    k: number of nearest rows that are searched for each.
+    ef: width of these searches.
+    seed: seed of the sample of rows.
+
+    ValueError for values out of range.
     """
 
     max_fall: float = 0.01

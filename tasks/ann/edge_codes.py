@@ -53,8 +53,11 @@ class CodingCost(NamedTuple):
 class EdgeCodeParams:
     """Parameters of the codes; ValueError for values out of range.
 
-    rank, bits: None chooses those whose estimated work is least. margin: by how many standard deviations of its error
-    an estimate is lowered. nodes: maximum number of sampled nodes.
+    rank: number of directions of an estimate; None chooses the one whose estimated work is least.
+    bits: bits of a direction; None chooses those whose estimated work is least.
+    margin: by how many standard deviations of its error an estimate is lowered.
+    nodes: maximum number of sampled nodes.
+    seed: seed of the sample of nodes.
     """
 
     rank: int | None = None

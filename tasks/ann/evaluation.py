@@ -20,8 +20,12 @@ Figure = tuple[str, str, str, float]
 class EvaluationParams:
     """Parameters of the evaluation.
 
-    queries: number of sampled documents used as queries. k: number of neighbours. ef: search widths to try. gate_ef:
-    the width that gates check. repeats: timed passes per width and method.
+    queries: number of sampled documents used as queries.
+    k: number of neighbours that recall is measured over.
+    ef: search widths that are measured.
+    gate_ef: the search width that gates check.
+    seed: seed of the sample of queries.
+    repeats: timed passes per width and method.
     """
 
     queries: int = 1_000

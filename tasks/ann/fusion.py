@@ -21,9 +21,12 @@ from fingerpost.tasks.corpus.feedback import FeedbackParams
 class AnswerParams:
     """How texts are answered.
 
-    dense_share: weight of the cosine in the score, 0 to 1; 0: words alone, 1: vectors alone. near_share: weight of the
-    nearest neighbours' words in the lexical part, 0 to below 1. feedback: terms that the first answers add to the query;
-    none where it is None. candidates: number that each side proposes, at least 1. ValueError for values out of range.
+    dense_share: weight of the cosine in the score, 0 to 1; 0: words alone, 1: vectors alone.
+    near_share: weight of the nearest neighbours' words in the lexical part, 0 to below 1.
+    feedback: terms that the first answers add to the query; none where it is None.
+    candidates: number of documents that words and vectors propose each, at least 1.
+
+    ValueError for values out of range.
     """
 
     dense_share: float = 0.2

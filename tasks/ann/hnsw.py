@@ -29,8 +29,12 @@ from fingerpost.tasks.ann.search import (
 class HnswParams:
     """Parameters of a build.
 
-    max_neighbors: maximum degree above level 0, and half the maximum on level 0. ef_construction: width of the search
-    during the build. ValueError for values out of range.
+    max_neighbors: maximum degree above level 0, and half the maximum on level 0.
+    ef_construction: width of the search during the build.
+    metric: how vectors are compared: cosine, ip (inner product) or l2 (Euclidean distance).
+    seed: seed of the levels of the nodes.
+
+    ValueError for values out of range.
     """
 
     max_neighbors: int = 16

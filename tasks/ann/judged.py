@@ -25,8 +25,10 @@ _CELLS = 1 << 22
 class JudgedParams:
     """Parameters of an import of judged queries.
 
-    tuning: fraction of the queries, chosen by a hash of their ids and ``seed``, that the parameters of answering are chosen
-    on; the others are judged. 0 chooses on none of them. quarantine_share: maximum fraction of quarantined rows.
+    tuning: fraction of the queries, chosen by a hash of their ids and ``seed``, that the parameters of answering are
+        chosen on; the others are judged. 0 chooses on none of them.
+    quarantine_share: maximum fraction of quarantined rows; an import with more fails.
+    seed: seed of the choice of queries for tuning.
     """
 
     tuning: float = 0.5
@@ -44,7 +46,9 @@ class JudgedParams:
 class IntervalParams:
     """Parameters of the interval of a mean.
 
-    resamples: number of resamples of queries. confidence: probability that an interval covers the mean.
+    resamples: number of bootstrap resamples of queries.
+    confidence: probability that an interval covers the mean.
+    seed: seed of the resamples.
     """
 
     resamples: int = 2_000

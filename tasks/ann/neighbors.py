@@ -17,7 +17,12 @@ class Searcher(Protocol):
 
 @dataclass(frozen=True)
 class NeighborParams:
-    """k: neighbours per document; ef: width of the search; rows_per_shard: rows per shard."""
+    """The table of nearest neighbours.
+
+    k: neighbours that are listed for each document.
+    ef: width of the search for neighbours.
+    rows_per_shard: documents whose neighbours are searched in one shard.
+    """
 
     k: int = 10
     ef: int = 100

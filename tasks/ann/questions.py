@@ -21,9 +21,13 @@ from fingerpost.tasks.corpus.term_weights import inverse_document_frequency
 class QuestionParams:
     """Parameters of questions.
 
-    questions: maximum number. words: of a question. min_terms: of a document that a question is made from, without stop
-    words. tried: maximum number of documents that are read for a question. ValueError for values below 1, or fewer than
-    two terms.
+    questions: maximum number of questions that are made from documents.
+    words: words of a question.
+    min_terms: minimum number of terms, without stop words, of a document that a question is made from.
+    tried: maximum number of documents that are read for a question.
+    seed: seed of the questions.
+
+    ValueError for values below 1, or fewer than two terms.
     """
 
     questions: int = 400

@@ -33,12 +33,20 @@ _ENOUGH = 0.995
 class CertificateParams:
     """Parameters of the choice of a plan and of its certificate.
 
-    target_recall: the recall@k that the certified lower bound has to reach. profile: what plans are for. queries: number that
-    recall is certified on, or more where the target needs more; choosing: further ones, as a fraction of all, that the plan
-    is chosen on; held_share: maximum fraction of documents that are held out for it. confidence: probability that all
-    intervals of the curve hold. widest: maximum search width. repeats: timed passes per plan and width. margin: by which a
-    plan has to be faster than a simpler one. plan: the plan, where it is not to be chosen. ValueError for values out of
-    range.
+    k: number of answers that recall is measured over.
+    target_recall: the recall@k that the certified lower bound has to reach.
+    profile: what the way to search is chosen for: fast (speed), compact (memory), or plain (vectors and graph alone).
+    queries: number of held-out documents that recall is certified on, or more where the target needs more.
+    choosing: held-out documents that the way to search is chosen on, as a fraction of all held-out ones.
+    held_share: maximum fraction of the documents that are held out and asked as queries.
+    confidence: probability that all intervals of the curve hold.
+    widest: maximum search width.
+    repeats: timed passes per way to search and width.
+    margin: fraction by which a way to search has to be faster than a simpler one.
+    seed: seed of the sample that is held out.
+    plan: the way to search, where it is not to be chosen.
+
+    ValueError for values out of range.
     """
 
     k: int = 10

@@ -27,10 +27,16 @@ from fingerpost.tasks.corpus.svd import SvdParams
 class TuningParams:
     """Parameters of the choice.
 
-    answers: how texts are answered where nothing else is certainly better. choose: whether others are tried; otherwise
-    texts are answered as ``answers`` says. dense_shares, near_shares: those that are tried beside its own. questions: made
-    from the documents; fitted: maximum number of other documents that their vectors are fitted on. depth: the rank up to which their answers count. minimum: number of questions, and of judged
-    queries, below which nothing is chosen on them. interval: of a gain.
+    answers: how texts are answered where nothing else is certainly better.
+    choose: whether other parameters of answering are tried; otherwise texts are answered as ``answers`` says.
+    dense_shares: values of ``answers.dense_share`` that are tried beside its own.
+    near_shares: values of ``answers.near_share`` that are tried beside its own.
+    questions: made from the documents.
+    fitted: maximum number of documents, other than those that questions are made from, that the trial's vectors are
+        fitted on.
+    depth: the rank up to which an answer to a question counts.
+    minimum: number of questions, and of judged queries, below which nothing is chosen on them.
+    interval: of a gain.
     """
 
     answers: AnswerParams = field(default_factory=AnswerParams)

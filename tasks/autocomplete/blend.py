@@ -29,10 +29,12 @@ _CACHED = 4096
 class BlendParams:
     """How the sources are weighed; the defaults were chosen on validation sessions of call sequences.
 
-    ranker: factor on the ranker's score, a sum of logarithms. counts: factor on the logarithm of the probability by counts.
+    ranker: factor on the ranker's score, a sum of logarithms.
+    counts: factor on the logarithm of the probability by counts.
     discount: how much each count is lowered, in favour of what was not counted.
     distances: how many queries before have followers that count, 0 for popularity alone.
-    copies: added to the score of the query before the most recent one, and of the one before that: sessions come back.
+    copies: added to the score of the query before the most recent one, and of the one before that: sessions come
+        back.
     """
 
     ranker: float = 1.0

@@ -19,8 +19,9 @@ from fingerpost.tasks.xmr.ranking import NONE, Ranker
 class NeighborParams:
     """How neighbours of the queries before complete.
 
-    neighbors: number of nearest training pairs whose next queries are counted. ef: width of their search. svd, hnsw: the
-    vectors of the queries before, and the graph over them.
+    neighbors: number of nearest training pairs whose next queries are counted.
+    ef: width of the search for nearest training pairs.
+    svd, hnsw: the vectors of the queries before, and the graph over them.
     """
 
     neighbors: int = 100

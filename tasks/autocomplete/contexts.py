@@ -35,10 +35,15 @@ class FeatureParams:
     """Parameters of the features of pairs.
 
     decay: factor on the value of a query for each query that followed it.
-    position, query, path, word, pair, triple: weights of the families of terms; 0 leaves a family out.
+    position: weight of the terms of a query and its place before; 0 leaves them out.
+    query: weight of the terms of a query at any place before; 0 leaves them out.
+    path: weight of the terms of the beginning of a query, up to the end of a word but the last; 0 leaves them out.
+    word: weight of the terms of a word of a query before; 0 leaves them out.
+    pair: weight of the terms of the last two queries together; 0 leaves them out.
+    triple: weight of the terms of the last three queries together; 0 leaves them out.
     min_count: least number of training pairs of a term.
-    trusted: number of training pairs of a term at which the ranker's scores count half; 0: they always count whole. What
-        is known of few pairs says little beside counts of what followed.
+    trusted: number of training pairs of a term at which the ranker's scores count half; 0: they always count whole.
+        What is known of few pairs says little beside counts of what followed.
     prefixes: the prefixes that pairs are trained on, and their features.
     """
 

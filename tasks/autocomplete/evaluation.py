@@ -20,9 +20,11 @@ SUCCESS = (1, 3, 10)
 class WeakParams:
     """Which prefixes count as without a good answer.
 
-    pairs: least number of test pairs. users: least number of distinct users of the next queries that count, so that no
-    prefix of one user's queries is shown. success: they succeed in at most this fraction of their pairs.
-    most: number of prefixes listed, those with the most failures.
+    pairs: minimum number of test pairs of a prefix that is listed.
+    users: minimum number of distinct users of the next queries that count, so that no prefix of one user's queries is
+        shown.
+    success: fraction of its pairs that a listed prefix succeeds in, at most.
+    most: maximum number of prefixes listed, those with the most failures.
     """
 
     pairs: int = 5
@@ -45,8 +47,9 @@ class EvaluationParams:
     prefixes: lengths of prefixes in characters; the average is over those above 0.
     suggestions: number of completions that are looked at.
     pairs: maximum number of test pairs, taken evenly.
-    resamples: of sessions, for the intervals; 0 for none.
+    resamples: number of resamples of sessions for the intervals; 0 for none.
     timed: maximum number of single completions that are timed; 0 for none.
+    seed: seed of the resamples and of the timed completions.
     weak: prefixes without a good answer.
     """
 

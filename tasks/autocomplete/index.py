@@ -34,14 +34,17 @@ Partition = NDArray[np.int32]
 class IndexParams:
     """Parameters of a tree.
 
-    method: one of INDEX_METHODS.
-    depth: number of first characters (code points of the key) that a trie branches on, or that are linked; not used by
-        ``clusters``.
+    method: trie (by the first characters), hybrid (by the first few, below that by label features), must_link (by
+        label features, but suggestions that share their first characters together) or clusters (by label features
+        alone).
+    depth: number of first characters (code points of the key) that a trie branches on, or that are linked; not used
+        by ``clusters``.
     max_children: a node of a trie with more children has groups of consecutive ones in between, so that the children
         of a node are solved and searched in reasonable time where a language has thousands of characters.
     max_leaf_size: maximum number of suggestions per leaf. A larger leaf of a trie is cut in the order of keys.
     branching: maximum number of children of a node above clusters.
-    max_iter: maximum number of passes per split.
+    max_iter: maximum number of passes per split into clusters.
+    seed: seed of the clusters.
     """
 
     method: IndexMethod = "hybrid"

@@ -24,10 +24,12 @@ class PrefixParams:
     """Parameters of prefixes and of the characters of suggestions.
 
     lengths: lengths of the prefixes that each pair is trained on, in characters; 0 is the empty one.
-    sampled: number of further ones, of any length with equal probability.
-    weighting: how n-grams count by their position.
-    max_ngram: longest n-gram. characters: number of first characters that count.
+    sampled: number of further prefixes of each pair, of any length with equal probability.
+    weighting: how n-grams count: position (the first ones most) or plain (all alike).
+    max_ngram: longest n-gram of characters.
+    characters: number of first characters of a text that count.
     weight: weight of the prefix in a row.
+    seed: seed of the sampled prefixes.
 
     With the empty prefix alone a row has no features of a prefix. That is the default, since the search for completions
     considers suggestions that begin with the prefix only; a search without that filter needs the others.

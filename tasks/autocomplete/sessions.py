@@ -27,10 +27,12 @@ class SessionParams:
     """Parameters of sessions.
 
     gap_minutes: the longest pause within a session; sessions that the input names are not cut.
-    minimum_length: shortest session that is kept, in queries, without consecutive duplicates; 1 also counts queries that
-        no other follows or precedes.
-    validation_share, test_share: fractions of the sessions held out: the latest ones, or, in a log without times, those
-        chosen by a hash of their queries and ``seed``.
+    minimum_length: shortest session that is kept, in queries, without consecutive duplicates; 1 also counts queries
+        that no other follows or precedes.
+    validation_share: fraction of the sessions that are held out for validation: the latest ones, or, in a log without
+        times, those chosen by a hash of their queries and ``seed``.
+    test_share: fraction of the sessions that are held out for the test, chosen in the same way.
+    seed: seed of the choice of held-out sessions in a log without times.
     """
 
     gap_minutes: float = 30.0

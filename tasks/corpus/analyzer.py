@@ -31,12 +31,16 @@ class AnalyzerVersionError(ValueError):
 
 @dataclass(frozen=True)
 class AnalyzerParams:
-    """How texts become terms.
+    r"""How texts become terms.
 
-    language: "auto" (measured on the documents), "none", or a name of Snowball's algorithms: the language of stems and
-    stop words. stop_words: whether they are told from other terms. identifiers: whether names are split at ``_``, ``.``, capitals and
-    digits. pattern: "words", or "sklearn" for the tokens of ``(?u)\\b\\w\\w+\\b`` and nothing else. bigrams: whether
-    scripts that set no spaces give every two neighbouring characters. ValueError for values out of range.
+    language: "auto" (measured on the documents), "none", or the name of one of Snowball's algorithms: the language of
+        stems and stop words.
+    stop_words: whether stop words are told from other terms.
+    identifiers: whether names are split at ``_``, ``.``, capitals and digits.
+    pattern: "words", or "sklearn" for the tokens of ``(?u)\b\w\w+\b`` and nothing else.
+    bigrams: whether every two neighbouring characters are a term in scripts that set no spaces.
+
+    ValueError for values out of range.
     """
 
     language: str = "auto"

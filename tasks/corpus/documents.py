@@ -5,7 +5,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class ImportParams:
-    """rows_per_shard: rows per shard, rounded up to blocks of 4,096; quarantine_share: maximum fraction of bad rows."""
+    """Parameters of an import.
+
+    rows_per_shard: rows per shard, rounded up to blocks of 4,096.
+    quarantine_share: maximum fraction of quarantined rows; an import with more fails.
+    """
 
     rows_per_shard: int = 8192
     quarantine_share: float = 0.05

@@ -28,10 +28,14 @@ _ANSWERABLE = 0.05
 class FieldWeightParams:
     """Effort and caution of the choice.
 
-    documents: maximum number of documents that are searched, a sample of the collection. questions: maximum number of each
-    kind; fewer than min_questions of a kind say nothing. first, saturation: values that are tried beside the default
-    `FieldWeights`. deviations: standard errors by which the mean gain over all questions must exceed 0; titles or first
-    sentences against the rest must gain two, and no kind may lose one. Without titles nothing is chosen.
+    documents: maximum number of documents that are searched, a sample of the collection.
+    questions: maximum number of questions of each kind.
+    min_questions: number of questions of a kind below which that kind says nothing.
+    first: weights of the first sentence that are tried beside the default `FieldWeights`.
+    saturation: saturations that are tried beside the default `FieldWeights`.
+    deviations: standard errors by which the mean gain over all questions must exceed 0; titles or first sentences
+        against the rest must gain two, and no kind may lose one. Without titles nothing is chosen.
+    seed: seed of the samples of documents and questions.
     """
 
     documents: int = 16_384

@@ -22,9 +22,12 @@ _ORTHONORMAL = 1e-10
 class SvdParams:
     """Rank of the dense vectors and effort of the factorisation.
 
-    oversampling: additional columns of the random start. passes: number of passes over the data. whitening: each
-    dimension of the vectors is divided by its singular value to this power; 0 keeps the scale of the decomposition, 1
-    gives all dimensions equal variance.
+    rank: numbers of a vector.
+    oversampling: additional columns of the random start.
+    passes: number of passes over the data.
+    whitening: each dimension of the vectors is divided by its singular value to this power; 0 keeps the scale of the
+        decomposition, 1 gives all dimensions equal variance.
+    seed: seed of the random start.
     """
 
     rank: int = 256

@@ -8,20 +8,30 @@ from typing import Literal
 class AlignerParams:
     """Parts, size and training of an aligner.
 
-    attention: which weights the neighbours of the outer layer have: ``none`` (the mean), ``cross``, ``self`` or ``both``.
-    own_vectors: a vector of self-attention per relation, as in the paper; else one for all, as in the release.
+    attention: which weights the neighbours of the outer layer have: ``none`` (the mean), ``cross``, ``self`` or
+        ``both``.
+    own_vectors: whether each relation has a vector of self-attention, as in the paper; else one for all, as in the
+        release.
     score: ``product`` with cross entropy, or ``distance`` with the margin loss.
     hidden: values of each half of an embedding.
-    relations: relations and attributes that have matrices of their own, the most frequent ones; the others share one.
-    neighbors, attributes: sampled neighbours and values of attributes of an entity that are looked at.
-    rate, decay: learning rate of Adam, and decay of the weights. batch: pairs per step, fewer where there are few.
-    epochs: maximum number. patience: epochs without a better validation PRAUC after which training stops; 0 for never.
-    negatives: drawn per match where links have fewer pairs labelled 0 than matches.
-    burn_in: epochs after which ``hard`` of these are candidates with the highest logits.
+    relations: maximum number of relations, and of attributes, that have matrices of their own, the most frequent
+        ones; the others share one.
+    neighbors: sampled neighbours of an entity that are looked at.
+    attributes: sampled values of attributes of an entity that are looked at.
+    rate: learning rate of Adam.
+    decay: decay of the weights.
+    batch: pairs per step, fewer where there are few.
+    epochs: maximum number of epochs.
+    patience: epochs without a better validation PRAUC after which training stops; 0 for never.
+    negatives: negatives drawn per match where links have fewer pairs labelled 0 than matches.
+    burn_in: epochs after which ``hard`` of the negatives are candidates with the highest logits.
+    hard: fraction of the negatives that are hard ones after ``burn_in`` epochs.
+    margin: margin of the margin loss.
+    quicker: how much faster the attention learns than the rest.
     folds: models that are trained without a part of the training pairs each, for logits of pairs that they were not
-    trained on; 0 for none.
-    margin: of the margin loss. quicker: how much faster the attention learns than the rest. gain: of the first matrices,
-    which decides how unlike neighbours are before training.
+        trained on; 0 for none.
+    gain: gain of the first matrices, which decides how unlike neighbours are before training.
+    seed: seed of weights, samples and batches.
     """
 
     attention: Literal["none", "cross", "self", "both"] = "both"

@@ -20,12 +20,15 @@ SOURCES = {"vectors": VECTORS, "neighbors": NEIGHBORS, "rules": RULES, "links": 
 class BlockingParams:
     """Which pairs become candidates.
 
-    candidates: of a left entity at most. types: the types that are paired; where none is given, those of known pairs, and
-    without these all that both sides have. rules: attributes whose equal values make a candidate; "name" and "id" are those
-    of the entities. most_equal: a value of more entities than this on a side proposes nothing. shared: candidates of a left
-    entity by shared neighbours. most_neighbors: a neighbour of more entities than this on a side is not looked at.
-    anchor_similarity: least cosine of two entities, each the other's nearest, that count as one shared neighbour, as known
-    pairs do.
+    candidates: maximum number of candidates of a left entity.
+    types: the types that are paired; where none is given, those of known pairs, and without these all that both sides
+        have.
+    rules: attributes whose equal values make a candidate; "name" and "id" are those of the entities.
+    most_equal: a value of more entities than this on a side proposes nothing.
+    shared: maximum number of candidates of a left entity by shared neighbours.
+    most_neighbors: a neighbour of more entities than this on a side is not looked at.
+    anchor_similarity: least cosine of two entities, each the other's nearest, that count as one shared neighbour, as
+        known pairs do.
     """
 
     candidates: int = 20

@@ -12,7 +12,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class BoostingParams:
-    """Settings of scikit-learn's histogram gradient boosting; fraction: of the features that a split may use; seed: of it."""
+    """Settings of scikit-learn's histogram gradient boosting.
+
+    trees: number of trees.
+    learning_rate: factor on what each tree adds.
+    leaves: maximum number of leaves of a tree.
+    least_pairs: minimum number of pairs of a leaf.
+    penalty: L2 penalty of the leaves.
+    fraction: fraction of the features that a split may use.
+    seed: seed of the trees.
+    """
 
     trees: int = 300
     learning_rate: float = 0.05

@@ -39,8 +39,10 @@ REPORTED = (
 class CalibrationParams:
     """How probabilities and thresholds are chosen.
 
-    target: what the threshold of decisions is to keep. population: of which pairs it holds: given, the labelled ones as they
-    are; linked, decisions about entities with a known match; auto: see the module. intervals: of the thresholds.
+    target: what the threshold of decisions is to keep.
+    population: which pairs probabilities hold for: given, the labelled ones as they are; linked, decisions about
+        entities with a known match; auto: those that the target is about.
+    intervals: of the thresholds.
     """
 
     target: AlignmentTarget = field(default_factory=AlignmentTarget)

@@ -25,9 +25,14 @@ _BLOCK = 4096
 class EmbeddingParams:
     """How texts become vectors.
 
-    dimensions: of a vector. ngram_min, ngram_max: lengths of the character n-grams. buckets: of the hashed n-grams.
-    places: dimensions that an n-gram is added to, half of them negated. neighbors: neighbours whose names are part of a
-    context, 0 for none; neighbor_weight: weight of their n-grams beside an entity's own. seed: of the projection.
+    dimensions: numbers of a vector.
+    ngram_min: shortest character n-gram.
+    ngram_max: longest character n-gram.
+    buckets: number of buckets that n-grams are hashed into.
+    places: dimensions that an n-gram is added to, half of them negated.
+    neighbors: neighbours whose names are part of a context, 0 for none.
+    neighbor_weight: weight of the n-grams of neighbours' names beside an entity's own.
+    seed: seed of the projection.
     """
 
     dimensions: int = 256

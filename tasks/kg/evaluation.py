@@ -30,7 +30,8 @@ Row = tuple[str, str, str, float]
 class AlignmentEvaluationParams:
     """How an alignment is measured.
 
-    precision: at which recall is measured. level: of confidence of intervals.
+    precision: precision at which recall is measured.
+    level: confidence level of intervals.
     """
 
     precision: float = 0.95

@@ -20,9 +20,11 @@ from fingerpost.tasks.kg.structure import StructureParams, aligned
 class PropagationParams:
     """How pairs are found by the structure of both graphs.
 
-    names: whether similar names are added to the structure, where entities of both graphs have names. folds: runs for the
-    entities of seeds, each without a part of them; 0: these get no pairs. keep: most pairs of a left entity.
-    least: least probability kept. most_entities: of a graph; above it there is no alignment by structure.
+    names: whether similar names are added to the structure, where entities of both graphs have names.
+    folds: runs for the entities of seeds, each without a part of them; 0: these get no pairs.
+    keep: maximum number of pairs of a left entity.
+    least: minimum probability of a pair that is kept.
+    most_entities: maximum number of entities of a graph; above it there is no alignment by structure.
     """
 
     structure: StructureParams = field(default_factory=StructureParams)

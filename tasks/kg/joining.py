@@ -46,9 +46,13 @@ _ONE_VALUE = (Rule.LONGEST, Rule.FREQUENT)
 class JoiningParams:
     """Which values are kept where those of a joined entity differ.
 
-    rules: of attributes by their names, see `RULES`. otherwise: of all other attributes. names: of the name, of which one
-    is kept ("all" is none of its rules). dated: the attribute with the date of an entity, for "newest"; dates compare as
-    texts, as those of ISO 8601 do. ValueError for an unknown rule, and for "newest" without dates.
+    rules: rule for conflicting values of an attribute, by its name: all, left, right, newest, longest or most
+        frequent.
+    otherwise: rule for all other attributes.
+    names: rule for the name, of which one is kept ("all" is none of its rules).
+    dated: the attribute with the date of an entity, for "newest"; dates compare as texts, as those of ISO 8601 do.
+
+    ValueError for an unknown rule, and for "newest" without dates.
     """
 
     rules: Mapping[str, str] = field(default_factory=dict)

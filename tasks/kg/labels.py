@@ -14,10 +14,12 @@ Pairs = NDArray[np.int64]
 class LabelParams:
     """Which pairs are assumed.
 
-    negatives: candidates of an entity with a known match that are taken for different, at most, per match; 0 for none.
-    least, lead: a pair is assumed to be the same if it is this similar, and more similar by ``lead`` than the best other
-    candidate of either entity.
-    most: matches that are assumed, the clearest ones, at most.
+    negatives: maximum number of candidates, per match of an entity with a known match, that are taken for different;
+        0 for none.
+    least: similarity from which a pair is assumed to be the same, if it leads by ``lead`` too.
+    lead: how much more similar than the best other candidate of either entity a pair has to be that is assumed to be
+        the same.
+    most: maximum number of assumed matches, the clearest ones.
     """
 
     negatives: int = 10

@@ -16,8 +16,11 @@ _BLOCK = 2048
 
 @dataclass(frozen=True)
 class NameParams:
-    """ngram_min, ngram_max: lengths of the character n-grams. keep: candidates of each left name.
+    """Parameters of the comparison of names.
 
+    ngram_min: shortest character n-gram.
+    ngram_max: longest character n-gram.
+    keep: candidates of each left name.
     most_names: n-grams of more names than this are not looked up; they say little and cost most.
     """
 

@@ -16,10 +16,13 @@ from fingerpost.tasks.kg.lookups import spread
 
 @dataclass(frozen=True)
 class SamplingParams:
-    """cap: neighbours of a node that are kept. hops: depth. seed: of the draws.
+    """Parameters of sampled neighbourhoods.
 
-    weighted: an edge is drawn with a weight of 1 / the neighbours that share its relation, so that a rare relation is
-    hardly ever lost; otherwise all are alike.
+    cap: neighbours of a node that are kept.
+    hops: depth of a neighbourhood.
+    seed: seed of the sampled neighbours.
+    weighted: whether an edge is drawn with a weight of 1 / the neighbours that share its relation, so that a rare
+        relation is hardly ever lost; otherwise all are alike.
     """
 
     cap: int = 10

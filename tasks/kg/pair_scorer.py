@@ -29,8 +29,9 @@ Logits = Callable[[NDArray[np.integer]], NDArray[np.floating]]
 class FeatureParams:
     """What pairs are compared by beside their own texts.
 
-    neighbors: names of neighbours and neighbours known to be the same. rivals: the best other partners of both among the
-    candidates. structure: the probability by the structure of both graphs.
+    neighbors: whether pairs are compared by the names of neighbours and by neighbours known to be the same.
+    rivals: whether pairs are compared with the best other partners of both among the candidates.
+    structure: whether the probability by the structure of both graphs is a feature.
     """
 
     neighbors: bool = True

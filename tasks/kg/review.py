@@ -28,8 +28,11 @@ _DEEPEST = 100
 class ReviewParams:
     """Which pairs are queued.
 
-    pairs: number of them. per_entity: most of one entity. margin: log odds around the threshold that are doubtful.
-    structure: probability by structure that contradicts a decision. longest: characters of a text.
+    pairs: maximum number of pairs to review.
+    per_entity: maximum number of these pairs of one entity.
+    margin: log odds around the threshold that are doubtful.
+    structure: probability by structure that contradicts a decision.
+    longest: maximum number of characters of a text that is shown.
     """
 
     pairs: int = 200

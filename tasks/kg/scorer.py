@@ -4,7 +4,6 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 
 from fingerpost.tasks.kg.boosting import BoostingParams
 from fingerpost.tasks.kg.exported_trees import fit_trees
@@ -18,10 +17,13 @@ _LEAST_SPREAD = 1e-6
 class ScorerParams:
     """Settings of the published scorer.
 
-    boosting: of its trees. forests: how many times they are trained, with seeds of their own; their log odds are averaged.
-    line_matches: with so many matches to train on, a logistic regression counts as much as the trees, with more the less;
-    0: not at all. line_scale: variance of its prior slopes of standardised features.
-    least_validation: matches for validation from which an aligner is given a weight. folds: of these pairs.
+    boosting: of its trees.
+    forests: how many times the trees are trained, with seeds of their own; their log odds are averaged.
+    line_matches: with so many matches to train on, a logistic regression counts as much as the trees, with more the
+        less; 0: not at all.
+    line_scale: variance of its prior slopes of standardised features.
+    least_validation: matches for validation from which an aligner is given a weight.
+    folds: folds of the pairs that the aligner's weight is fitted on.
     """
 
     boosting: BoostingParams = field(default_factory=lambda: BoostingParams(fraction=0.5))
@@ -110,6 +112,9 @@ def _losses(
 
 def _fitted(inputs: NDArray[np.float64], is_match: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Weights of each input and a shift, drawn to those of the first input alone."""
+    # Loading it takes a part of a program's start, and every flow loads this module.
+    from scipy.optimize import minimize
+
     start = np.array([1.0, *[0.0] * inputs.shape[1]])
 
     def loss(weights: NDArray[np.float64]) -> float:

@@ -19,9 +19,13 @@ _LEVEL = "upper_"
 class SearchParams:
     """How similar entities are found.
 
-    nearest: entities found for each. exact_below: a type of fewer entities is searched by comparison with all of them.
-    max_neighbors, ef_construction, ef, seed: of the HNSW graphs of the other types, and of searches in them. types: the
-    types that are searched; all that both sides have where none is given.
+    nearest: entities of the other side that are found for each entity.
+    exact_below: a type of fewer entities is searched by comparison with all of them.
+    max_neighbors: maximum degree of the HNSW graph of a type with more entities.
+    ef_construction: width of the searches while that graph is built.
+    ef: width of searches in that graph.
+    seed: seed of that graph.
+    types: the types that are searched; all that both sides have where none is given.
     """
 
     nearest: int = 20

@@ -39,7 +39,15 @@ class SplitParams:
 
 @dataclass(frozen=True)
 class LinkParams(SplitParams):
-    """Of an import of known pairs: how they are split, and the maximum fraction of quarantined rows; one with more fails."""
+    """Of an import of known pairs: how they are split, and the maximum fraction of quarantined rows; one with more fails.
+
+    validation_share: fraction of the entities with known pairs that are held out for validation where the input names
+        no splits, sampled by a hash of their ids and ``seed``.
+    test_share: fraction of the entities with known pairs that are held out for the test where the input names no
+        splits, sampled in the same way.
+    seed: seed of the choice of held-out entities.
+    quarantine_share: maximum fraction of quarantined rows; an import with more fails.
+    """
 
     quarantine_share: float = 0.05
 

@@ -24,11 +24,16 @@ _PAIRS = 2**23
 
 @dataclass(frozen=True)
 class StructureParams:
-    """rounds: of matching. temperature, iterations: of Sinkhorn scaling.
+    """Parameters of an alignment by structure.
 
-    least_probability: of matches that the next round uses. least_relation: similarity of relations from which a fact is
-    translated. any_relation: weight of a common neighbour whatever the relation. kinds: weight of the relations that two
-    nodes have at all, whoever the neighbours. most_nodes: facts of more nodes than this propose no candidates.
+    rounds: rounds of matching.
+    temperature: temperature of Sinkhorn scaling.
+    iterations: iterations of Sinkhorn scaling.
+    least_probability: minimum probability of matches that the next round uses.
+    least_relation: similarity of relations from which a fact is translated.
+    any_relation: weight of a common neighbour whatever the relation.
+    kinds: weight of the kinds of relations that two nodes have at all, whoever the neighbours.
+    most_nodes: facts of more nodes than this propose no candidates.
     """
 
     rounds: int = 8

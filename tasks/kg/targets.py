@@ -31,8 +31,9 @@ _BINS, _CLASSES = 2048, 4096
 class AlignmentTarget:
     """What a threshold is to keep.
 
-    name: f1: the highest F1; precision: at least ``value``; accepted: at most ``value`` matches; far: a fraction of at most
-    ``value`` of all pairs of two entities are accepted. value: 0 for f1.
+    name: what the threshold is chosen for: f1, the highest F1; precision, at least ``value``; accepted, at most
+        ``value`` matches; far, at most a fraction ``value`` of all pairs of two entities accepted.
+    value: the value that ``name`` is about; 0 for f1.
     """
 
     name: Name = "f1"
@@ -76,7 +77,12 @@ class AlignmentThreshold:
 
 @dataclass(frozen=True)
 class IntervalParams:
-    """level: of confidence. resamples: of entities, for intervals of thresholds; seed: of these."""
+    """Parameters of confidence intervals.
+
+    level: confidence level of intervals.
+    resamples: number of resamples of entities for intervals of thresholds.
+    seed: seed of the resamples.
+    """
 
     level: float = 0.95
     resamples: int = 200

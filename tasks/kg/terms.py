@@ -27,10 +27,14 @@ _MOST = 0.9
 
 @dataclass(frozen=True)
 class TermParams:
-    """attributes, relations: the most that are compared, those that most entities of both sides have.
+    """What entities are compared by.
 
-    neighbors: names of neighbours that are looked at around an entity, at most. ngram_min, ngram_max: lengths of character
-    n-grams. buckets: columns that terms are hashed into.
+    attributes: maximum number of attributes that are compared, those that most entities of both sides have.
+    relations: maximum number of relations that are compared, those that most entities of both sides have.
+    neighbors: maximum number of neighbours' names that are looked at around an entity.
+    ngram_min: shortest character n-gram.
+    ngram_max: longest character n-gram.
+    buckets: number of columns that terms are hashed into.
     """
 
     attributes: int = 32

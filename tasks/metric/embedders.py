@@ -20,13 +20,18 @@ BackboneName = Literal["head", "conv", "vit", "module"]
 class BackboneParams:
     """The network that produces unit-length embeddings of ``dimensions`` components.
 
-    kind: one of
-      head: a linear layer over input vectors, preceded by one of ``hidden`` units if that is above 0;
-      conv: four blocks of 3 × 3 convolutions over images, the first of ``width`` channels;
-      vit: a transformer of ``depth`` layers of ``width`` components and ``heads`` heads over patches of ``patch`` ×
-      ``patch`` pixels;
-      module: the ``torch.nn.Module`` named by ``module`` as "package.module:Name" and called with ``arguments``; it
-      maps float32 inputs (b, ...) to (b, any dimension).
+    kind: head (a linear layer over input vectors, preceded by one of ``hidden`` units if that is above 0), conv (four
+        blocks of 3 × 3 convolutions over images), vit (a transformer over patches of images), or module (a network of
+        the user's).
+    dimensions: numbers of an embedding.
+    hidden: units of the layer before a head's, 0 for none.
+    width: channels of the first block of conv, and components of a layer of vit.
+    depth: layers of vit.
+    heads: heads of vit.
+    patch: pixels on a side of a patch of vit.
+    module: the ``torch.nn.Module`` of the kind module as "package.module:Name"; it maps float32 inputs (b, ...) to
+        (b, any dimension).
+    arguments: keyword arguments that ``module`` is called with.
     """
 
     kind: BackboneName = "head"
@@ -61,14 +66,17 @@ class TrainingParams:
 
     loss: name of the base loss.
     steps: maximum number of training steps.
-    classes_per_batch, rows_per_class: a batch has ``rows_per_class`` rows of each of ``classes_per_batch`` classes.
+    classes_per_batch: number of classes of a batch.
+    rows_per_class: number of rows of each class of a batch.
     rate: peak learning rate; it follows a cosine down to a hundredth of it at the last step.
     proxy_rate: peak learning rate of class proxies, if the loss has them.
+    weight_decay: decay of the weights per step, of AdamW.
     check_every: steps between measurements of mAP@R on validation classes; the best weights are kept.
     patience: training stops after this number of checks without improvement (0: never).
     validation_rows: maximum number of rows of validation classes that a check embeds.
     warmup: steps over which the learning rate rises, which transformers need.
     shift: maximum random shift of training images, in pixels.
+    seed: seed of weights and batches.
     """
 
     loss: LossName = "multi_similarity"

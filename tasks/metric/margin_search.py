@@ -15,11 +15,16 @@ from fingerpost.tasks.metric.pairs import PairHistograms
 class MarginParams:
     """Candidate margins and how one is selected.
 
+    search: whether margins are searched; otherwise those of the settings are used.
     positive_frr: candidates for m⁺ are the similarities at which the model without TCM has these FRRs on validation
-    pairs. negative_far: candidates for m⁻ are those at which it has these FARs. weights: candidate weights of both
-    terms. The defaults of pytorch-metric-learning are tried too. steps: training steps of a trial. A trial is
-    acceptable if it lowers OPIS on validation classes, recall@1 is at most ``recall_loss`` lower and FRR at the target
-    FAR at most ``frr_loss`` higher than without TCM; the acceptable trial with the lowest OPIS is selected.
+        pairs.
+    negative_far: candidates for m⁻ are those at which it has these FARs.
+    weights: candidate weights of both terms. The defaults of pytorch-metric-learning are tried too.
+    steps: training steps of a trial. A trial is acceptable if it lowers OPIS on validation classes, recall@1 is at
+        most ``recall_loss`` lower and FRR at the target FAR at most ``frr_loss`` higher than without TCM; the
+        acceptable trial with the lowest OPIS is selected.
+    recall_loss: maximum fall of recall@1 by TCM for a trial to be acceptable.
+    frr_loss: maximum rise of FRR at the target FAR by TCM for a trial to be acceptable.
     """
 
     search: bool = True

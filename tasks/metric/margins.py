@@ -10,6 +10,11 @@ class TcmParams:
     Pairs within a class should exceed m⁺, pairs of two classes should stay below m⁻. The defaults are those of
     pytorch-metric-learning; the authors recommend tuning both margins to the data (Zhang et al., ICLR 2024). ValueError
     for margins outside -1 to 1 and negative weights.
+
+    positive_margin: m⁺, a cosine that pairs within a class should exceed.
+    negative_margin: m⁻, a cosine that pairs of two classes should stay below.
+    positive_weight: λ⁺, weight of the pairs within a class.
+    negative_weight: λ⁻, weight of the pairs of two classes.
     """
 
     positive_margin: float = 0.9

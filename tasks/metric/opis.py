@@ -24,7 +24,9 @@ DRAW_BLOCK = 100
 class CalibrationRange:
     """The calibration range: an interval of thresholds, or of global false-accept or false-reject rates.
 
-    low, high: similarities or distances if ``bounds`` is ``thresholds``, otherwise rates of 0 to 1.
+    low: lower end of the range over which consistency is measured.
+    high: upper end of that range.
+    bounds: what the ends are: far or frr (rates of 0 to 1), or thresholds (similarities or distances).
     """
 
     low: float = 0.01
@@ -73,8 +75,7 @@ class CalibrationRange:
 class OpisParams:
     """How OPIS is computed.
 
-    weight: c of the utility (1 + c²)·φψ / (c²·φ + ψ), where φ is the fraction of a class's positive pairs
-    accepted
+    weight: c of the utility (1 + c²)·φψ / (c²·φ + ψ), where φ is the fraction of a class's positive pairs accepted
         (sensitivity) and ψ the fraction of its negative pairs rejected (specificity); 1 is their harmonic mean, a
         larger c emphasises ψ, a smaller one φ.
     steps: number of equally spaced thresholds, both ends included.
@@ -83,6 +84,7 @@ class OpisParams:
     around: utilities are compared with the mean over classes at each ``threshold``, or over the whole ``range``.
     draws: number of bootstrap resamples of classes for the intervals (0: none).
     level: confidence level of the intervals.
+    seed: seed of the resamples.
     """
 
     weight: float = 1.0

@@ -22,7 +22,12 @@ Rate = Literal["far", "frr"]
 
 @dataclass(frozen=True)
 class Target:
-    """The global rate that a threshold keeps; share: its value, from 0 to below 1."""
+    """The global rate that a threshold keeps.
+
+    rate: which rate of the test pairs the threshold keeps: far (pairs of two classes accepted) or frr (pairs of one
+        class refused).
+    share: the value of that rate, from 0 to below 1.
+    """
 
     rate: Rate = "far"
     share: float = 0.01

@@ -24,10 +24,16 @@ class AcceleratorParams:
     """What the accelerator is like; the defaults are a small one for int8 at the edge, 0.256 tera-operations a second.
 
     Its array and clock are those of Arm's Ethos-U55 with 256 multipliers, which holds tensors in groups of 16 channels,
-    too. input_parallelism, output_parallelism: sides of the array, the input and output channels that a cycle takes in.
-    clock_mhz: of array and memory. bytes_per_value: of weights and tensors. packed_channels: tensors in memory fill up
-    to a multiple of it. weight_bandwidth, activation_bandwidth: bytes per cycle of the memory of weights and of tensors;
-    the defaults are one memory of 2 GB/s. overhead_us: microseconds that each operator takes besides.
+    too.
+
+    input_parallelism: input channels that a cycle takes in: one side of the array.
+    output_parallelism: output channels that a cycle takes in: the other side of the array.
+    clock_mhz: clock of array and memory in MHz.
+    bytes_per_value: bytes of a value of weights and tensors.
+    packed_channels: channels of tensors in memory fill up to a multiple of it.
+    weight_bandwidth: bytes per cycle of the memory of weights.
+    activation_bandwidth: bytes per cycle of the memory of tensors.
+    overhead_us: microseconds that each operator takes besides.
     """
 
     input_parallelism: int = 16

@@ -8,9 +8,17 @@ from typing import Literal
 class CanvasParams:
     """The canvases that images are pasted on.
 
-    size: pixels on a side. least, most: images on one canvas. patches, strokes: most pieces of clutter of either kind on one
-    canvas. noise: standard deviation of the noise, of values from 0 to 255. classes: ``figure``, background and figure; or
-    ``labels``, background and a class for each label. training, validation, test: canvases of each split.
+    size: pixels on a side of a canvas.
+    least: minimum number of images on one canvas.
+    most: maximum number of images on one canvas.
+    patches: maximum number of patches of clutter on one canvas.
+    strokes: maximum number of strokes of clutter on one canvas.
+    noise: standard deviation of the noise, of values from 0 to 255.
+    classes: ``figure``, background and figure; or ``labels``, background and a class for each label.
+    training: canvases of the training split.
+    validation: canvases of the validation split.
+    test: canvases of the test split.
+    seed: seed of the canvases.
     """
 
     size: int = 56

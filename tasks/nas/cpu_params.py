@@ -9,11 +9,15 @@ RUNTIMES: tuple[Runtime, ...] = get_args(Runtime)
 
 @dataclass(frozen=True)
 class CpuParams:
-    """runtime: what runs operators and networks, on one thread. warmup, repeats: passes before and of the measurement.
+    """How latencies are measured on the processor.
 
-    trimmed: fraction of the repeats that is left out, the slowest ones, since what disturbs a measurement only slows it
-    down. least_us: microseconds that a repeat lasts at the least; a short operator is run several times in it. together:
-    operators that take turns, so that a disturbance is spread over them.
+    runtime: what runs operators and networks, on one thread.
+    warmup: passes before the measurement.
+    repeats: passes of the measurement.
+    trimmed: fraction of the repeats that is left out, the slowest ones, since what disturbs a measurement only slows
+        it down.
+    least_us: microseconds that a repeat lasts at the least; a short operator is run several times in it.
+    together: operators that take turns, so that a disturbance is spread over them.
     """
 
     runtime: Runtime = "onnxruntime"

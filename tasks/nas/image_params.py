@@ -11,10 +11,15 @@ SPLITS: tuple[SplitName, ...] = get_args(SplitName)
 class ImageParams:
     """Which images are used, and for what.
 
-    training, validation, test: most images of a split, the same fraction of each class, 0 for all. validation_share:
-    fraction of the training images of each class that become validation images, where the input has none. test_share: the
-    same for test images. classes: most classes, 0 for all. least_rows: images that a class needs, in all splits together;
-    classes with fewer are left out.
+    training: maximum number of training images, the same fraction of each class; 0 for all.
+    validation: maximum number of validation images, the same fraction of each class; 0 for all.
+    test: maximum number of test images, the same fraction of each class; 0 for all.
+    validation_share: fraction of the training images of each class that become validation images, where the input has
+        none.
+    test_share: fraction of the training images of each class that become test images, where the input has none.
+    classes: maximum number of classes, 0 for all.
+    least_rows: images that a class needs, in all splits together; classes with fewer are left out.
+    seed: seed of the choice of images.
     """
 
     training: int = 0

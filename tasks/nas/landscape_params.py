@@ -5,8 +5,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class LandscapeParams:
-    """reach: channels go from the device's parallelism factor to this many times those of the network, and to three times
-    the factor at least. steps: of the way down through a space, at the most.
+    """Parameters of a map of the search space.
+
+    reach: channels go from the device's parallelism factor to this many times those of the network, and to three
+        times the factor at least.
+    steps: maximum number of steps down through a space.
     """
 
     reach: float = 2.0

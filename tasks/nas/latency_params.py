@@ -18,12 +18,17 @@ def _check(params: object, least: dict[str, float], most: dict[str, float] | Non
 class MeasuringParams:
     """What is measured: operators of sampled networks, more of them where the estimator is wrong, and whole networks.
 
-    networks: networks sampled for their operators, half from the curated space, half from the uncurated one. operators:
-    distinct operators measured of these. rounds, per_item, threshold: after each of at most ``rounds`` fits, ``per_item``
-    operators are measured around each operator of validation whose relative error is above the threshold (nn-Meter:
-    5, 10 and 0.1). most: operators in all. validation_share: of the operators. training_networks: whole networks that
-    the sum over operators is adjusted to. test_networks: those that the estimator is tested on. fronts: networks of a
-    search's Pareto front that are measured again, besides the chosen one and the reference.
+    networks: networks sampled for their operators, half from the curated space, half from the uncurated one.
+    operators: distinct operators of these networks that are measured.
+    rounds: maximum number of fits after which more operators are measured.
+    per_item: operators that are measured, after a fit, around each operator of validation that is estimated badly.
+    threshold: relative error of an estimate above which it is bad.
+    most: maximum number of operators in all.
+    validation_share: fraction of the operators that the estimator is validated on.
+    training_networks: whole networks that the sum over operators is adjusted to.
+    test_networks: whole networks that the estimator is tested on.
+    fronts: networks of a search's Pareto front that are measured again, besides the chosen one and the reference.
+    seed: seed of the sampled networks and operators.
     """
 
     networks: int = 300
@@ -48,7 +53,9 @@ class MeasuringParams:
 class LatencyParams:
     """The regression of an operator kind.
 
-    trees: of the random forest. max_features: share of the features that a split looks at. seed: of the forest.
+    trees: trees of the random forest.
+    max_features: share of the features that a split looks at.
+    seed: seed of the forest.
     """
 
     trees: int = 60

@@ -27,10 +27,15 @@ class CandidateCosts:
 class LimitParams:
     """Limits on networks; 0 for none.
 
-    latency_ms, memory_bytes, parameters: the largest allowed latency, peak activation memory, and number of parameters.
-    latency_share, memory_share, parameter_share: the same as fractions of those of the reference network; where both are
-    given, the smaller one holds. spreads: standard deviations of the estimate that are added to an estimated latency
-    before it is compared with its limit.
+    latency_ms: largest allowed latency in milliseconds, 0 for none.
+    memory_bytes: largest allowed peak activation memory in bytes, 0 for none.
+    parameters: largest allowed number of parameters, 0 for none.
+    latency_share: largest allowed latency as a fraction of the reference network's, 0 for none; where both are given,
+        the smaller one holds.
+    memory_share: largest allowed peak activation memory as a fraction of the reference network's, 0 for none.
+    parameter_share: largest allowed number of parameters as a fraction of the reference network's, 0 for none.
+    spreads: standard deviations of the estimate that are added to an estimated latency before it is compared with its
+        limit.
     """
 
     latency_ms: float = 0.0

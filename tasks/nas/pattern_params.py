@@ -7,9 +7,10 @@ from dataclasses import dataclass
 class PatternParams:
     """How patterns are mined from searches.
 
-    least: fewest networks with an accuracy that a search needs to count. noise: standard deviation of an accuracy from one
-    training to the next, at least; more is assumed where the networks say so. prior: how much the built-in patterns weigh,
-    in networks that differ by one edit.
+    least: minimum number of networks with an accuracy that a search needs to count.
+    noise: standard deviation of an accuracy from one training to the next, at least; more is assumed where the
+        networks say so.
+    prior: how much the built-in patterns weigh, in networks that differ by one edit.
     """
 
     least: int = 6

@@ -14,18 +14,25 @@ class SearchParams:
     """A search: its method, and how many candidates it evaluates.
 
     method: ``multishot``: ageing evolution of trained candidates; ``single-shot``: the same with the weights of a
-    supernet, then the best are trained; ``zero-shot``: evolution on scores that need no training, then the best are
-    trained; ``surrogate``: a regression on scores and trained candidates chooses what to train next; ``random``: trained
-    candidates drawn at random, the control.
-    evaluations: candidates beside the reference: trained ones, or for ``single-shot`` and ``zero-shot`` those that are
-    evaluated without training. generation: candidates chosen at a time. population: the first candidates, which are random
-    (at most half of all, of ``surrogate`` a quarter), and how many of the best later ones descend from. lifetime: candidates
-    after which an older one has no more children. tournament: candidates drawn per parent. mutation: probability of a change
-    per gene. crossover: probability that a child has two parents. finalists: candidates that are trained at the end of
-    ``single-shot`` and ``zero-shot``. pool: scored candidates per trained one of ``surrogate``. latency_weight: exponent w of
-    the reward accuracy · (latency of the reference / latency)^w, which is maximised (Tan et al., "MnasNet", CVPR 2019); 0:
-    accuracy under the limits. scores: the zero-shot scores that are aggregated. attempts: candidates drawn for each wanted
-    one before others are sought.
+        supernet, then the best are trained; ``zero-shot``: evolution on scores that need no training, then the best
+        are trained; ``surrogate``: a regression on scores and trained candidates chooses what to train next;
+        ``random``: trained candidates drawn at random, the control.
+    evaluations: candidates beside the reference: trained ones, or for ``single-shot`` and ``zero-shot`` those that
+        are evaluated without training.
+    generation: candidates chosen at a time.
+    population: number of first candidates, which are random (at most half of all, of ``surrogate`` a quarter), and of
+        the best that later ones descend from.
+    lifetime: candidates after which an older one has no more children.
+    tournament: candidates drawn per parent.
+    mutation: probability of a change per gene.
+    crossover: probability that a child has two parents.
+    finalists: candidates that are trained at the end of ``single-shot`` and ``zero-shot``.
+    pool: scored candidates per trained one of ``surrogate``.
+    latency_weight: exponent w of the reward accuracy · (latency of the reference / latency)^w, which is maximised
+        (Tan et al., "MnasNet", CVPR 2019); 0: accuracy under the limits.
+    scores: the zero-shot scores that are aggregated.
+    attempts: candidates drawn for each wanted one before others are sought.
+    seed: seed of the search.
     """
 
     method: Method = "multishot"

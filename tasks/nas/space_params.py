@@ -10,10 +10,19 @@ VARIED = ("width", "fusion", "plain", "kernel", "expansion", "depth", "resolutio
 
 @dataclass(frozen=True)
 class SpaceParams:
-    """kinds, kernels, expansions: of blocks. depths: blocks a stage. widths: multipliers of all channels. resolutions,
-    outputs: pixels on a side. vary: the space is that around the reference network in which nothing but this varies
-    (width, fusion, plain, kernel, expansion, depth, resolution); empty, the whole space for the images. curated: channels
-    at a few multiples of the device's parallelism factor alone, not in steps of one; values: how many a stage at most.
+    """The space that networks are searched in.
+
+    kinds: kinds of blocks; empty, those of the task.
+    kernels: kernel sizes of blocks; empty, those of the task.
+    expansions: expansion factors of blocks; empty, those of the task.
+    depths: blocks of a stage; empty, those of the task.
+    widths: multipliers of all channels; empty, those of the task.
+    resolutions: pixels on a side of the input; empty, those of the task.
+    outputs: pixels on a side of the output; empty, those of the task.
+    vary: the space is that around the reference network in which nothing but this varies (width, fusion, plain,
+        kernel, expansion, depth, resolution); empty, the whole space for the images.
+    curated: whether channels are at a few multiples of the device's parallelism factor alone, not in steps of one.
+    values: maximum number of values that channels of a stage may have.
     """
 
     kinds: tuple[str, ...] = ()

@@ -7,10 +7,18 @@ from dataclasses import dataclass
 class SupernetParams:
     """How the shared weights of a search space are trained.
 
-    epochs: passes over the training images. batch: images a step. rate, weight_decay, warmup, label_smoothing, balance: as in
-    ``TrainingParams``. distillation: weight of the largest network's probabilities in the loss of the others, from 0
-    (labels alone) to 1. shift: maximum random shift of training images, in pixels. judged: networks that an epoch's validation is the mean of.
-    seed: of weights, batches and paths.
+    epochs: passes over the training images.
+    batch: images a step.
+    rate: peak learning rate of AdamW; it follows a cosine down to a hundredth of it at the last step.
+    weight_decay: decay of the weights per step.
+    warmup: fraction of the steps over which the learning rate rises.
+    label_smoothing: label smoothing of the cross-entropy, for classification.
+    balance: for segmentation, a pixel weighs the fraction of its class to the power of minus this; 0 weighs all the
+        same.
+    distillation: weight of the largest network's probabilities in the loss of the others, from 0 (labels alone) to 1.
+    shift: maximum random shift of training images, in pixels.
+    judged: number of networks that an epoch's validation is the mean of.
+    seed: seed of weights, batches and paths.
     """
 
     epochs: int = 12

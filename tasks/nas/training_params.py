@@ -15,11 +15,15 @@ Arrays = dict[str, NDArray[np.generic]]
 class TrainingParams:
     """How a network is trained; its weights depend on every one of these values, on the examples and on the seed.
 
-    epochs: passes over the training images. batch: images a step. rate: peak learning rate of AdamW; it rises over the
-    first ``warmup`` of the steps, a fraction, and follows a cosine down to a hundredth of it at the last step.
-    label_smoothing: of the cross-entropy, for classification. balance: for
-    segmentation, a pixel weighs the fraction of its class to the power of minus that; 0: all the same. shift: maximum random shift of training images, in pixels of
-    the network's resolution.
+    epochs: passes over the training images.
+    batch: images a step.
+    rate: peak learning rate of AdamW; it follows a cosine down to a hundredth of it at the last step.
+    weight_decay: decay of the weights per step.
+    warmup: fraction of the steps over which the learning rate rises.
+    label_smoothing: label smoothing of the cross-entropy, for classification.
+    balance: for segmentation, a pixel weighs the fraction of its class to the power of minus this; 0 weighs all the
+        same.
+    shift: maximum random shift of training images, in pixels of the network's resolution.
     """
 
     epochs: int = 5

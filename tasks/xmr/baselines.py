@@ -13,8 +13,9 @@ from fingerpost.tasks.ann.search import Index, SearchResult
 from fingerpost.tasks.corpus.bm25 import Bm25Params, rank_scores, weigh_bm25
 from fingerpost.tasks.corpus.ngrams import FamilyParams, NgramParams, ShardCounts, count_shard, csr_rows
 from fingerpost.tasks.corpus.svd import project
-from fingerpost.tasks.corpus.tfidf import Featurizer, TfidfParams
+from fingerpost.tasks.corpus.tfidf import Featurizer
 from fingerpost.tasks.corpus.vocabulary import Vocabulary, select_vocabulary, shard_frequencies
+from fingerpost.tasks.corpus.weighed_rows import TfidfParams
 from fingerpost.tasks.xmr.frequent import check_k, padded
 from fingerpost.tasks.xmr.ranking import NONE, Ranking
 from fingerpost.tasks.xmr.sparse_rows import MatrixError
@@ -77,7 +78,11 @@ def _known_counts(counts: ShardCounts, vocabulary: Vocabulary) -> sparse.csr_arr
 
 @dataclass(frozen=True)
 class DenseParams:
-    """Graph over label vectors and search width ``ef``; ``exact``: exhaustive search instead."""
+    """Graph over label vectors and search width ``ef``; ``exact``: exhaustive search instead.
+
+    ef: search width of dense retrieval.
+    exact: whether dense retrieval compares all labels instead of searching a graph.
+    """
 
     hnsw: HnswParams = field(default_factory=HnswParams)
     ef: int = 200

@@ -25,11 +25,14 @@ CLUSTERINGS: tuple[Clustering, ...] = ("spherical", "euclidean", "kmeans")
 class ClusterParams:
     """Parameters of the clustering.
 
+    method: spherical or euclidean (recursive 2-means, merged to the branching factor), or kmeans (balanced k-means at
+        each node).
     branching: maximum number of children per node.
     max_leaf_size: maximum number of labels per leaf cluster.
     flat_labels: up to this many labels form a single cluster without a tree, solved on all rows: affordable and more
         precise.
     max_iter: maximum number of passes per split.
+    seed: seed of the splits.
     """
 
     method: Clustering = "spherical"

@@ -81,7 +81,18 @@ class DriftReport:
 
 @dataclass(frozen=True)
 class DriftLimits:
-    """Maximum drift; beyond any of these limits a full training is required. leaf_size 0: no limit."""
+    """Maximum drift; beyond any of these limits a full training is required. leaf_size 0: no limit.
+
+    new_share: maximum number of new labels, as a fraction of all labels now.
+    removed_share: maximum number of removed labels, as a fraction of the labels before.
+    solved_share: maximum number of labels that were solved again, as a fraction of all.
+    unsolved_share: maximum number of labels with new rows that were not solved again, as a fraction of all.
+    terms_lost: maximum relative decrease of the mean number of vocabulary terms from known to new queries.
+    centroid_mean: maximum mean over leaves of 1 - cosine of a leaf's centroid before and now.
+    leaf_size: maximum number of labels of a leaf; 0 for no limit.
+    top_leaf_changed: maximum fraction of held-out queries whose best leaf differs.
+    precision_loss: maximum fall of precision@1 on held-out queries.
+    """
 
     new_share: float = 0.1
     removed_share: float = 0.2

@@ -3,14 +3,18 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
-from fingerpost.tasks.xmr.clustering import ClusterParams
+from fingerpost.tasks.corpus.weighed_rows import SparseRows
 from fingerpost.tasks.xmr.ranking import NONE, BeamParams, Matcher, Ranking
+
+if TYPE_CHECKING:  # ranking makes no sparse matrix, and scipy takes time and memory
+    from scipy import sparse
+
+    from fingerpost.tasks.xmr.clustering import ClusterParams
 
 #: What is averaged over models: scores; 1 / rank; sigmoids of scores; the softmax over a model's list.
 Combination = Literal["average", "rank", "sigmoid", "softmax"]
@@ -22,6 +26,12 @@ class EnsembleParams:
     """One ranker for each combination of clustering seed, leaf size and branching.
 
     An empty tuple stands for the value of the main clustering. Up to ``flat_labels`` labels have no tree to vary.
+
+    seeds: seeds of the clustering, one ranker for each; empty takes that of xmr.clusters.
+    leaf_sizes: maximum leaf sizes, one ranker for each; empty takes that of xmr.clusters.
+    branchings: maximum numbers of children, one ranker for each; empty takes that of xmr.clusters.
+    combination: what is averaged over rankers: average (scores), rank (1 / rank), sigmoid (sigmoids of scores) or
+        softmax (over a ranker's list).
     """
 
     seeds: tuple[int, ...] = ()
@@ -39,7 +49,7 @@ class EnsembleParams:
             if len(set(values)) < len(values):
                 raise ValueError(f"{name}: expected different numbers, got {values}; remove duplicates")
 
-    def clusterings(self, clusters: ClusterParams) -> list[ClusterParams]:
+    def clusterings(self, clusters: "ClusterParams") -> list["ClusterParams"]:
         """Clustering parameters of each member, in order."""
         values = (
             self.seeds or (clusters.seed,),
@@ -74,7 +84,7 @@ class Ensemble:
         """Labels that can be ranked."""
         return self.members[0].labels
 
-    def rank(self, queries: sparse.csr_array, k: int = 10, *, threads: int = 1) -> Ranking:
+    def rank(self, queries: "sparse.csr_array | SparseRows", k: int = 10, *, threads: int = 1) -> Ranking:
         """The k best labels of the combined lists for each query of CSR (q, features)."""
         depth = max(k, self.depth)
         return combine([member.rank(queries, depth, threads=threads) for member in self.members], k, self.method)

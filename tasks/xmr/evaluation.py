@@ -59,9 +59,10 @@ class JudgeParams:
 
     k: labels ranked per query for the quality metrics.
     band_k: labels per query that count for the frequency buckets.
-    timed: maximum number of single queries that are timed, with ``timed_k`` labels each.
+    timed: maximum number of single queries that are timed.
+    timed_k: labels ranked per timed query.
     warm_up: queries answered before timing starts.
-    seed: of the sample of timed queries.
+    seed: seed of the sample of timed queries.
     """
 
     k: int = 100

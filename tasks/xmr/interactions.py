@@ -11,6 +11,7 @@ from scipy import sparse
 
 from fingerpost.tasks.corpus.fields import name_parts
 from fingerpost.tasks.corpus.scripts import WORD
+from fingerpost.tasks.xmr.query_texts import query_text
 from fingerpost.tasks.xmr.sparse_rows import MatrixError, checked_rows, normalised_rows
 from fingerpost.tasks.xmr.training import LevelProblem, TrainingParams, active_rows
 from fingerpost.tasks.xmr.tree import LabelTree
@@ -23,8 +24,11 @@ TRAINING, CALIBRATION, TEST = SPLITS = ("training", "calibration", "test")
 class InteractionParams:
     """Parameters of an import.
 
-    test_share, calibration_share: fractions of the queries held out for test and calibration, sampled by a hash of
-        query id and ``seed``.
+    test_share: fraction of the queries that are held out to test the ranker, sampled by a hash of query id and
+        ``seed``.
+    calibration_share: fraction of the queries that are held out to fit probabilities, sampled by a hash of query id
+        and ``seed``.
+    seed: seed of the choice of held-out queries.
     quarantine_share: maximum fraction of quarantined rows; an import with more fails.
     """
 
@@ -48,8 +52,9 @@ class InteractionParams:
 class RowParams:
     """Selection and weights of training rows.
 
-    label_rows: add name and text of each label as a row, so that labels without a query can be ranked.
-    weighted: multiply the cost of a positive by the weight of its interaction, relative to the largest of the query.
+    label_rows: whether name and text of each label are a row, so that labels without a query can be ranked.
+    weighted: whether the cost of a positive is multiplied by the weight of its interaction, relative to the largest
+        of the query.
     """
 
     label_rows: bool = True
@@ -65,11 +70,6 @@ def splits_of(ids: Sequence[str], params: InteractionParams) -> list[str]:
         fraction = int.from_bytes(digest.digest(), "big") / 2**64
         splits.append(TEST if fraction < params.test_share else CALIBRATION if fraction < held else TRAINING)
     return splits
-
-
-def query_text(text: str) -> str:
-    """Normalised text of a query, on one line, so that it is featurized as a single field."""
-    return " ".join(text.split())
 
 
 def label_text(key: str, name: str, text: str) -> str:

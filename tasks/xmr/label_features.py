@@ -25,8 +25,10 @@ BLOCK_LABELS = 2_048
 class EmbeddingParams:
     """How label features are computed.
 
+    method: pifa (mean of a label's rows), pifa_concatenated or pifa_blended (with the features of the label's own
+        text), or pii (the set of a label's rows).
     blend: weight of PIFA in "pifa_blended", 0 to 1.
-    normalise: scale rows to unit length first, so that long rows do not dominate.
+    normalise: whether rows are scaled to unit length first, so that long rows do not dominate.
     """
 
     method: Embedding = "pifa"

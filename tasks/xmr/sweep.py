@@ -21,16 +21,16 @@ class NoSettingError(ValueError):
 class SweepParams:
     """Grid and limits of a sweep; a limit of 0 is none.
 
-    on: sweep even without a limit.
+    on: whether thresholds and beams are swept even without a limit.
     thresholds: pruning thresholds; 0: weights as trained.
     beams: beam widths.
     k: rank at which recall is measured.
-    megabytes: maximum model size in MB.
-    least_recall: minimum recall; the smallest model that reaches it is chosen.
-    latency_ms: maximum estimated latency of a query in milliseconds. The choice must not depend on a clock, so that the
-        estimate is the counted work over ``work_per_ms``.
-    work_per_ms: throughput of the serving machine (13,400 to 18,600 on debian12, thresholds 0.1 to 0.3, beams 5 to 20,
-        one thread); the measured latency is reported as well, to calibrate it.
+    megabytes: maximum model size in MB, 0 for none.
+    least_recall: minimum recall, 0 for none; the smallest model that reaches it is chosen.
+    latency_ms: maximum estimated latency of a query in milliseconds. The choice must not depend on a clock, so that
+        the estimate is the counted work over ``work_per_ms``.
+    work_per_ms: throughput of the serving machine (13,400 to 18,600 on debian12, thresholds 0.1 to 0.3, beams 5 to
+        20, one thread); the measured latency is reported as well, to calibrate it.
     timed: number of queries whose latency is measured.
     """
 

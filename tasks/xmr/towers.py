@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from fingerpost.tasks.corpus.ngrams import FamilyParams, NgramParams
-from fingerpost.tasks.corpus.tfidf import TfidfParams
+from fingerpost.tasks.corpus.weighed_rows import TfidfParams
 from fingerpost.tasks.xmr.baselines import DenseLabels, DenseParams
 
 #: Hashed n-grams of both queries and labels: the input of the towers.
@@ -24,14 +24,18 @@ TOWER_TFIDF = TfidfParams(sublinear=True, family_weights=(1.0, 0.6))
 class TowerParams:
     """Size and training of the towers.
 
+    dimensions: numbers of an embedding.
     batch: pairs per step.
     epochs: maximum number of epochs.
     patience: epochs without a better validation recall after which training stops.
     rate: learning rate of the embeddings.
     temperature: divisor of the cosines in the softmax.
-    label_vectors: a label has a trained vector of its own in addition to that of its text.
-    validation: fraction of rows, at most ``validation_rows``, that are held out; their recall@10 decides when to stop.
+    label_vectors: whether a label has a trained vector of its own in addition to that of its text.
+    validation: fraction of rows, at most ``validation_rows``, that are held out; their recall@10 decides when to
+        stop.
+    validation_rows: maximum number of rows that are held out for validation.
     seconds: time limit, 0 for none; no step starts later. Where it applies, results depend on the machine.
+    seed: seed of the first weights and of the batches.
     """
 
     dimensions: int = 64

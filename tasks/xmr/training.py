@@ -33,16 +33,18 @@ class SolverParams:
 
     The solver is dual coordinate descent (Hsieh et al., ICML 2008).
 
-    loss: one of LOSSES.
-    cost_positive, cost_negative: costs of the loss of positive and negative rows.
+    loss: squared_hinge, hinge or logistic.
+    cost_positive: cost of the loss of a positive row.
+    cost_negative: cost of the loss of a negative row.
     bias: value of the bias feature, which is regularised like any other; 0: no bias.
-    eps: stop where the spread of the projected gradients is at most this.
-    max_iter: maximum number of passes.
-    threshold: smaller weights are not stored.
+    eps: spread of the projected gradients below which the solver stops.
+    max_iter: maximum number of passes of the solver.
+    threshold: weights smaller than this are not stored.
     max_nonzeros: maximum number of stored weights per label; 0: no maximum.
     frequency_discount: a label's value is lowered by this times the logarithm of its positive rows; nodes above the
-        labels are not affected. Regularisation keeps the values of rare labels small, so that frequent labels rank too
-        high; the idea is that of logit adjustment (Menon et al., ICLR 2021).
+        labels are not affected. Regularisation keeps the values of rare labels small, so that frequent labels rank
+        too high; the idea is that of logit adjustment (Menon et al., ICLR 2021).
+    seed: seed of the order in which the solver visits rows.
 
     PECOS uses costs of 1, a threshold of 0.1 and no discount; the defaults here are a compromise over validation rows
     of a sparse and a dense data set (tests/bench/tune_xmr.py).

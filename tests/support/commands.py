@@ -42,10 +42,10 @@ def fingerpost_here(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[s
     return subprocess.CompletedProcess(command, code if isinstance(code, int) else 0, out.getvalue(), err.getvalue())
 
 
-def refused(*arguments: str, cwd: Path, own_process: bool = False) -> str:
-    """The one line that a user's mistake gives."""
+def refused(*arguments: str, cwd: Path, own_process: bool = False, code: int | None = None) -> str:
+    """The one line that a user's mistake gives; code: the exit code, where it matters which of 1 and 2 it is."""
     done = (fingerpost if own_process else fingerpost_here)(*arguments, cwd=cwd)
-    assert done.returncode == 1, done.stderr
+    assert done.returncode in ((1, 2) if code is None else (code,)), done.stderr
     assert "Traceback" not in done.stderr
     (line,) = done.stderr.strip().splitlines()
     return line

@@ -1,6 +1,6 @@
 """The declaration of ``ann``: from vectors to a published nearest-neighbour index."""
 
-from fingerpost.flows.domains.domain import Domain, Endpoint, InputFile, Product, Section, Served
+from fingerpost.flows.domains.domain import Described, Domain, Endpoint, InputFile, Product, Section, Served
 
 ANN = Domain(
     word="ann",
@@ -57,6 +57,7 @@ ANN = Domain(
             optional=True,
             columns="ann.judged.columns",
             beside=("ann.judged.judgements",),
+            described=Described("queries", ("text",), ("purpose",), ("text",), counted=("judgements",)),
         ),
     ),
     files_of={"import_index_graph": ("ann.graph.file", "ann.hnsw.metric")},
@@ -82,6 +83,7 @@ ANN = Domain(
         "ann.speeds": "fingerpost.flows.domains.ann.changes:speeds",
         "ann.certificate": "fingerpost.flows.domains.ann.changes:certificate",
         "ann.packed": "",
+        "ann.packed_texts": "",
         "ann.tuning": "fingerpost.flows.domains.ann.changes:tuning",
         "ann.retrieval": "fingerpost.flows.domains.ann.changes:retrieval",
         "ann.judged": "fingerpost.flows.domains.ann.judged_changes:judged",
@@ -95,6 +97,8 @@ ANN = Domain(
         plots="fingerpost.flows.domains.ann.report.section:plots",
         tables="fingerpost.flows.domains.ann.report.section:tables",
         cards="fingerpost.flows.domains.ann.report.section:cards",
+        beside="fingerpost.flows.domains.ann.report.standing:beside",
+        trends="fingerpost.flows.domains.ann.report.standing:trends",
     ),
     commands=(
         "fingerpost.flows.domains.ann.commands:query",

@@ -4,12 +4,18 @@ from typing import Any
 
 from fingerpost.flows.run.console import TextTable, styled, table_of, wide_console
 from fingerpost.flows.run.plain_text import visible
+from fingerpost.schemas.figures import significant
 from fingerpost.tasks.ann.answers import Answer, Answers
 
 #: The maximum number of characters of a first sentence, and of matched terms that are named.
 _SENTENCE, _TERMS = 120, 8
 #: Headings of scores whose names are too long for one.
 _HEADINGS = {"cosine similarity": "similarity", "Euclidean distance": "distance"}
+
+
+def heading_of(measure: str) -> str:
+    """The heading of a column of scores."""
+    return _HEADINGS.get(measure, measure)
 
 
 def show(question: str, result: Answers, index: str, *, k: int, explain: bool = False, text: bool = True) -> None:
@@ -45,7 +51,7 @@ def _table(question: str, result: Answers, *, explain: bool) -> TextTable:
         table.add_column("id", overflow="fold", max_width=40, min_width=4)
     table.add_column("name", overflow="fold", max_width=60, min_width=20)
     table.add_column("kind", no_wrap=True)
-    table.add_column(_HEADINGS.get(result.measure, result.measure), justify="right", no_wrap=True)
+    table.add_column(heading_of(result.measure), justify="right", no_wrap=True)
     sides = _sides_of(result)
     if explain:
         _add_sides(table, sides)
@@ -88,7 +94,7 @@ def _explained(answer: Answer, sides: list[str]) -> list[str]:
 
 def _terms(answer: Answer) -> str:
     """The heaviest matched terms with their weights; those that feedback added have a plus before them."""
-    named = [f"{'+' if term.added else ''}{term.term} {term.weight:.3g}" for term in answer.terms[:_TERMS]]
+    named = [f"{'+' if term.added else ''}{term.term} {significant(term.weight, 3)}" for term in answer.terms[:_TERMS]]
     rest = len(answer.terms) - _TERMS
     return ", ".join([*named, *([f"{rest} more"] if rest > 0 else [])])
 
@@ -125,9 +131,9 @@ def _shortened(text: str) -> str:
 def _limit(result: Answers) -> str:
     """The limit that all answers are within, and whether there are more."""
     near = (
-        f"a Euclidean distance of at most {result.within:.7g}"
+        f"a Euclidean distance of at most {significant(result.within, 7)}"
         if result.measure == "Euclidean distance"
-        else f"a similarity of at least {result.within:.7g}"
+        else f"a similarity of at least {significant(result.within, 7)}"
     )
     others = "; there are more, use a larger -k" if result.more else ""
     return f"{len(result.answers):,} answer(s) whose vectors have {near}{others}"

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from fingerpost.flows.commands.options import CollectionOption, JsonOption, StoreOption
+from fingerpost.flows.commands.options import CollectionOption, JsonOption, StoreOption, pair
+from fingerpost.flows.run.lean import one_thread
 
 
 def query(
@@ -18,6 +19,36 @@ def query(
         Path | None,
         typer.Option(
             help="instead of a text: Parquet, CSV or JSON Lines file of ids and vectors, each of which is queried",
+            show_default=False,
+        ),
+    ] = None,
+    source: Annotated[
+        Path | None,
+        typer.Option(
+            "--input",
+            "-i",
+            help=(
+                "instead of a text: Parquet, CSV or JSON Lines file of queries, one a row: vectors (column vector), texts"
+                " (query), or where it has neither ids of documents (id), for the documents most like each"
+            ),
+            show_default=False,
+        ),
+    ] = None,
+    columns: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--map",
+            "-m",
+            help="with --input: column here = column of the file, for example query=name",
+            show_default=False,
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="with --input: the Parquet (.parquet), CSV (.csv) or JSON Lines (.jsonl) file of answers to write",
             show_default=False,
         ),
     ] = None,
@@ -82,6 +113,9 @@ def query(
     """Queries the live index by words and vectors together and prints names, kinds, scores and the matching text.
 
     Words that no document has are named, with near spellings. --like finds documents by the terms and the vector of one.
+    With metric l2 scores are Euclidean distances, the smallest first; with cosine and ip they are similarities. --input asks
+    with every row of a file and prints, or writes to --output, query_id, query, rank, id, name, score and measure (what
+    the score is); a query without an answer is one row without them. An id or text that begins with - goes after --.
 
     Examples:
 
@@ -98,13 +132,19 @@ def query(
         fingerpost query --like face-17 --collection faces --within threshold -k 100
 
         fingerpost query --vectors queries.parquet --collection faces --target-recall 0.99
+
+        fingerpost query --input names.csv --map query=name --output answers.csv -k 3
     """
+    one_thread()
     from fingerpost.flows.domains.ann.query import ask
 
     ask(
         text=text,
         like=like,
         vectors=vectors,
+        source=source,
+        columns=dict(pair(one, "--map", "column=name") for one in columns or ()),
+        output=output,
         k=k,
         kind=kind,
         package=package,

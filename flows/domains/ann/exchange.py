@@ -12,7 +12,7 @@ import pyarrow as pa
 from fingerpost.flows.run.console import wide_console
 from fingerpost.flows.run.plain_text import echo_json
 from fingerpost.schemas import ann as contracts
-from fingerpost.schemas.errors import FingerpostError, InputError
+from fingerpost.schemas.errors import FingerpostError, InputError, UsageError
 from fingerpost.schemas.exchanged_files import check_new, write_parts, write_vectors
 from fingerpost.schemas.inputs.index_files import IndexFile
 from fingerpost.tasks.ann.exchanged import ExchangedIndex, ExchangeError, capacity
@@ -34,7 +34,7 @@ _NUMBER = re.compile(r"0|-?[1-9]\d{0,17}")
 def exported(*, output: Path, collection: str | None, form: str, force: bool, as_json: bool, store: str | None) -> None:
     """Writes the live index of a collection to a file."""
     if form not in (*_WRITERS, "parquet"):
-        raise FingerpostError(f"--format: expected faiss, hnswlib or parquet, got {form!r}; choose one of them")
+        raise UsageError(f"--format: expected faiss, hnswlib or parquet, got {form!r}; choose one of them")
     check_new(output, force=force)
     index = live(collection, store=store)
     ids = index.documents["id"]
@@ -74,7 +74,7 @@ def exported(*, output: Path, collection: str | None, form: str, force: bool, as
 def imported(*, file: Path, output: Path, metric: str, force: bool, as_json: bool) -> None:
     """Writes ids and vectors of a file, and prints the run that imports its graph."""
     if metric not in ("", *_METRICS):
-        raise FingerpostError(f"--metric: expected l2, ip or cosine, got {metric!r}; choose one of them")
+        raise UsageError(f"--metric: expected l2, ip or cosine, got {metric!r}; choose one of them")
     check_new(output, force=force)
     index = _read(file, metric)
     kept = ~index.deleted

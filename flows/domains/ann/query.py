@@ -7,10 +7,9 @@ from typing import Any, Literal
 
 from fingerpost.flows.domains.ann.answer_tables import show
 from fingerpost.flows.run.plain_text import echo, echo_json
-from fingerpost.schemas.errors import FingerpostError
+from fingerpost.schemas.errors import FingerpostError, UsageError
 from fingerpost.tasks.ann.answers import Answers, radius_of
 from fingerpost.tasks.ann.open import LiveIndex, live
-from fingerpost.tasks.metric.calibrated import ForeignModelError
 
 
 def ask(
@@ -18,6 +17,9 @@ def ask(
     text: str,
     like: str,
     vectors: Path | None,
+    source: Path | None = None,
+    columns: Mapping[str, str] | None = None,
+    output: Path | None = None,
     k: int,
     kind: str | None,
     package: str | None,
@@ -32,26 +34,37 @@ def ask(
     collection: str | None,
     store: str | None,
 ) -> None:
-    """Queries by text, by the id of a document, or by vectors, and prints the answers."""
-    if sum(bool(given) for given in (text, like, vectors)) != 1:
-        raise FingerpostError(
-            "query: expected one of a text, --like ID and --vectors FILE, got none or several; give one"
+    """Queries by text, by the id of a document, by vectors or by the rows of a file, and prints or writes the answers."""
+    if sum(bool(given) for given in (text, like, vectors, source)) != 1:
+        raise UsageError(
+            "query: expected one of a text, --like ID, --vectors FILE and --input FILE, got none or several; give one"
         )
+    if source is None and (output is not None or columns):
+        raise UsageError("query: expected --input with --output and --map, found none; name the file of queries")
+    if source is not None and explain:
+        raise UsageError("query: expected a text or --like ID with --explain, got --input; leave one of them out")
     given, index = _given(within), live(collection, store=store, method=method)
-    try:
-        radius = _live_threshold(index) if given == "threshold" else given
-        options: dict[str, Any] = {"k": k, "kind": kind, "package": package, "within": radius, "distinct": distinct}
-        options["filters"] = filters
-        nearest = vectors is not None or (bool(like) and (radius is not None or not index.texts_are_embedded))
-        width = _width(index, ef, target_recall, nearest=nearest)
-        if vectors is not None:
-            results = _by_vectors(index, vectors, {**options, "ef": width})
-        elif like:
-            results = [(like, index.similar(like, ef=width, explain=True, **options))]
-        else:
-            results = [(text, index.query(text, explain=True, **options))]
-    except ForeignModelError as problem:
-        raise FingerpostError(str(problem)) from problem
+    radius = _live_threshold(index) if given == "threshold" else given
+    options: dict[str, Any] = {"k": k, "kind": kind, "package": package, "within": radius, "distinct": distinct}
+    options["filters"] = filters
+    nearest = (
+        vectors is not None
+        or source is not None
+        or (bool(like) and (radius is not None or not index.texts_are_embedded))
+    )
+    width = _width(index, ef, target_recall, nearest=nearest)
+    if source is not None:
+        from fingerpost.flows.domains.ann.batch import ask_file
+
+        asked = {**options, "ef": width}
+        ask_file(index, source, output, mapping=columns or {}, options=asked, as_json=as_json)
+        return
+    if vectors is not None:
+        results = _by_vectors(index, vectors, {**options, "ef": width})
+    elif like:
+        results = [(like, index.similar(like, ef=width, explain=True, **options))]
+    else:
+        results = [(text, index.query(text, explain=True, **options))]
     for question, result in results:
         if as_json:
             echo_json({"query": question, "index": str(index.ref), **asdict(result)}, indent=None)
@@ -64,9 +77,9 @@ def _width(index: LiveIndex, ef: int | None, target_recall: float | None, *, nea
     if ef is None and target_recall is None:
         return None
     if ef is not None and target_recall is not None:
-        raise FingerpostError("query: expected --ef or --target-recall, got both; give one")
+        raise UsageError("query: expected --ef or --target-recall, got both; give one")
     if not nearest:
-        raise FingerpostError(
+        raise UsageError(
             "query: expected --vectors FILE, or --like ID of an index of given vectors, with --ef and --target-recall, got"
             " a query that words answer too; leave them out"
         )
@@ -74,10 +87,14 @@ def _width(index: LiveIndex, ef: int | None, target_recall: float | None, *, nea
 
 
 def _live_threshold(index: LiveIndex) -> float:
-    """The live threshold of the index's collection; ForeignModelError if it is of another model."""
-    from fingerpost.tasks.metric.open import threshold_for  # imported here: it loads all of metric
+    """The live threshold of the index's collection; FingerpostError if it is of another model."""
+    from fingerpost.tasks.metric.calibrated import ForeignModelError  # imported here: it loads all of metric
+    from fingerpost.tasks.metric.open import threshold_for
 
-    return threshold_for(index).threshold
+    try:
+        return threshold_for(index).threshold
+    except ForeignModelError as problem:
+        raise FingerpostError(str(problem)) from problem
 
 
 def _given(within: str) -> float | Literal["threshold"] | None:
@@ -87,7 +104,7 @@ def _given(within: str) -> float | Literal["threshold"] | None:
         radius_of(float(within), "cosine")
         return float(within)
     except ValueError:
-        raise FingerpostError(
+        raise UsageError(
             f"--within: expected 'threshold' or a number, got {within!r}; give the minimum similarity"
         ) from None
 

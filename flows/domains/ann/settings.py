@@ -180,7 +180,9 @@ class AnnSettings(Section):
     codes: CodeParams = CodeParams()
     certificate: CertificateParams = CertificateParams()
     finger: EdgeCodeParams = EdgeCodeParams()
-    finger_rows_per_shard: int = Field(default=16384, ge=4096)
+    finger_rows_per_shard: int = Field(
+        default=16384, ge=4096, description="number of documents per shard of the tables of FINGER"
+    )
     neighbors: NeighborParams = NeighborParams()
     evaluation: EvaluationParams = EvaluationParams()
     tuning: TuningParams = TuningParams()

@@ -1,6 +1,6 @@
 """The declaration of ``autocomplete``: from the events of a query log to a published completer."""
 
-from fingerpost.flows.domains.domain import Domain, Endpoint, InputFile, Product, Section, Served
+from fingerpost.flows.domains.domain import Described, Domain, Endpoint, InputFile, Product, Section, Served
 from fingerpost.schemas.inputs import CALLS_SAMPLE
 
 AUTOCOMPLETE = Domain(
@@ -45,6 +45,7 @@ AUTOCOMPLETE = Domain(
             builtin=frozenset({CALLS_SAMPLE}),
             columns="autocomplete.columns",
             beside=("autocomplete.days", "autocomplete.time_format", "autocomplete.blocklist"),
+            described=Described("events", ("query",), (), ("user", "time", "query")),
         ),
     ),
     skipped="fingerpost.flows.domains.autocomplete.sources:skipped",
@@ -78,6 +79,8 @@ AUTOCOMPLETE = Domain(
         template="fingerpost.flows.domains.autocomplete.report:section.html",
         plots="fingerpost.flows.domains.autocomplete.report.section:plots",
         cards="fingerpost.flows.domains.autocomplete.report.section:cards",
+        beside="fingerpost.flows.domains.autocomplete.report.standing:beside",
+        trends="fingerpost.flows.domains.autocomplete.report.standing:trends",
     ),
     commands=("fingerpost.flows.domains.autocomplete.commands:complete",),
 )

@@ -10,7 +10,7 @@ import pyarrow as pa
 from fingerpost.flows.commands.options import pair
 from fingerpost.flows.run.console import table_of, wide_console
 from fingerpost.flows.run.plain_text import echo_json
-from fingerpost.schemas.errors import FingerpostError
+from fingerpost.schemas.errors import UsageError
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store, find_store
 from fingerpost.schemas.wording import cut
@@ -35,14 +35,14 @@ class Files:
     def settings(self) -> dict[str, Any]:
         """The settings that name the files; FingerpostError for files that do not fit together."""
         if (self.left is None) == (self.within is None):
-            raise FingerpostError(
+            raise UsageError(
                 "align: expected --left with --right, or --within, got"
                 f" {'neither' if self.left is None else 'both'}; name two files, or one"
             )
         if self.within is not None and self.right is not None:
-            raise FingerpostError("align: expected --within alone, got --right too; leave one of them out")
+            raise UsageError("align: expected --within alone, got --right too; leave one of them out")
         if self.right is None and self.left is not None and not self.left.is_dir():
-            raise FingerpostError(
+            raise UsageError(
                 f"align: expected --right beside --left {self.left}, found none; name the other file, or give this one"
                 " with --within"
             )
@@ -82,7 +82,7 @@ def target_of(*, precision: float | None, accepted: int | None, far: float | Non
     given = {"precision": precision, "accepted": accepted, "far": far}
     chosen = {name: value for name, value in given.items() if value is not None}
     if len(chosen) > 1:
-        raise FingerpostError(
+        raise UsageError(
             f"align: expected one target, got {' and '.join(f'--{name}' for name in chosen)}; choose one of them"
         )
     return {
@@ -129,16 +129,18 @@ def align(
 
 def _run(files: Files, run: Run, settings: Mapping[str, Any]) -> tuple[Store, dict[str, Any]]:
     """The store of the run and its record, with the path of its report."""
+    from fingerpost.flows.run.collections import asked_profile
     from fingerpost.flows.run.request import RunRequest, collection_of
     from fingerpost.flows.run.start import run_flow
     from fingerpost.tasks.ledger import read_run
 
     store = Store(run.store or find_store())
+    name = run.collection or collection_of(str(files.first))
     request = RunRequest.of(
-        profile=run.profile,
+        profile=asked_profile(run.profile, store=store.url, flow="align_graphs", collection=name),
         day=run.day,
         future=run.future,
-        collection=run.collection or collection_of(str(files.first)),
+        collection=name,
         store=store.url,
         settings=dict(settings),
     )

@@ -107,7 +107,7 @@ def align(
         list[str] | None,
         typer.Option("--set", "-s", help="setting by dotted key, for example kg.sampling.cap=20", show_default=False),
     ] = None,
-    profile: ProfileOption = "quick",
+    profile: ProfileOption = "",
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="show no progress")] = False,
     as_json: JsonOption = False,
     store: StoreOption = "",

@@ -10,7 +10,8 @@ from functools import cached_property
 
 from fingerpost.flows.ops.compare.causes import changes, shown
 from fingerpost.flows.ops.compare.why import Move, Why, named_causes, no_moves, only_method, ranked_moves, split_causes
-from fingerpost.schemas.errors import InputError
+from fingerpost.schemas.errors import UsageError
+from fingerpost.schemas.figures import significant
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
 from fingerpost.tasks.kg.explanation import Explanation, Other
@@ -96,7 +97,7 @@ def why(store: Store, before: Ref, after: Ref, query: str, *, k: int, method: st
 def check_known(sides: Sequence[Side], key: str, other: str) -> None:
     """InputError for an id that neither version has, with near ones of the later version."""
     if not key:
-        raise InputError("query: expected the id of an entity, or two as `left > right`, got none; name one")
+        raise UsageError("query: expected the id of an entity, or two as `left > right`, got none; name one")
     later = sides[-1].live
     if not any(side.known for side in sides):
         later.place_of(key, side="left")
@@ -220,7 +221,7 @@ def _decision(one: Explanation, other: Explanation) -> dict[str, str]:
 
 
 def _moved(what: str, before: float, after: float) -> str:
-    return f"{what} {before:.4g} → {after:.4g}" if f"{before:.4g}" != f"{after:.4g}" else ""
+    return f"{what} {significant(before)} → {significant(after)}" if significant(before) != significant(after) else ""
 
 
 def _text(values: tuple[str, ...] | None) -> str:

@@ -1,6 +1,6 @@
 """The declaration of ``metric``: from labelled embeddings to a published threshold."""
 
-from fingerpost.flows.domains.domain import Domain, Endpoint, InputFile, Product, Section, Served
+from fingerpost.flows.domains.domain import Described, Domain, Endpoint, InputFile, Product, Section, Served
 from fingerpost.schemas.inputs import PACKAGES_SAMPLE
 
 #: How embeddings, images, or the vectors of documents are read; images need an embedder.
@@ -68,6 +68,7 @@ METRIC = Domain(
             columns="metric.columns",
             beside=_READ,
             formerly=("import_documents",),
+            described=Described("embeddings", kinds=("label", "group"), same=("vector",)),
         ),
         InputFile(
             title="images",
@@ -78,6 +79,7 @@ METRIC = Domain(
             builtin=frozenset({PACKAGES_SAMPLE, "documents"}),
             columns="metric.columns",
             beside=_READ,
+            described=Described("images", kinds=("label",), same=("pixels",)),
         ),
     ),
     skipped="fingerpost.flows.domains.metric.sources:skipped",
@@ -111,6 +113,8 @@ METRIC = Domain(
         template="fingerpost.flows.domains.metric.report:section.html",
         plots="fingerpost.flows.domains.metric.report.section:plots",
         cards="fingerpost.flows.domains.metric.report.section:cards",
+        beside="fingerpost.flows.domains.metric.report.standing:beside",
+        trends="fingerpost.flows.domains.metric.report.standing:trends",
     ),
     commands=("fingerpost.flows.domains.metric.commands:threshold", "fingerpost.flows.domains.metric.commands:embed"),
     former={

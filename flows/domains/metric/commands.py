@@ -8,7 +8,7 @@ import typer
 
 from fingerpost.flows.commands.options import CollectionOption, JsonOption, StoreOption, pair
 from fingerpost.flows.run.plain_text import echo, echo_json
-from fingerpost.schemas.errors import FingerpostError
+from fingerpost.schemas.errors import UsageError
 
 
 def threshold(
@@ -188,15 +188,15 @@ def _check_usage(
     share: float,
 ) -> None:
     if far is not None and frr is not None:
-        raise FingerpostError("threshold: expected one of --far and --frr, got both; give the target alone")
+        raise UsageError("threshold: expected one of --far and --frr, got both; give the target alone")
     if 1 in (far, frr):
-        raise FingerpostError("threshold: expected a rate below 1, got 1; give a smaller one, any threshold reaches it")
+        raise UsageError("threshold: expected a rate below 1, got 1; give a smaller one, any threshold reaches it")
     if old is not None and migrate is None:
-        raise FingerpostError("threshold: expected --migrate with --from, found none; name the file of the new model")
+        raise UsageError("threshold: expected --migrate with --from, found none; name the file of the new model")
     if check is not None and (source is not None or migrate is not None):
-        raise FingerpostError("threshold: expected --check alone, got --input or --migrate with it; leave these out")
+        raise UsageError("threshold: expected --check alone, got --input or --migrate with it; leave these out")
     if not 0 < share < 1:
-        raise FingerpostError(f"--validation-share: expected a fraction between 0 and 1, got {share}; 0.5 is usual")
+        raise UsageError(f"--validation-share: expected a fraction between 0 and 1, got {share}; 0.5 is usual")
 
 
 def _of_file(arguments: dict[str, Any], source: Path, migrate: Path | None, old: float | None) -> dict[str, Any]:
@@ -229,7 +229,7 @@ def _live(
     from fingerpost.tasks.metric.open import live
 
     if far is not None or frr is not None:
-        raise FingerpostError(
+        raise UsageError(
             "threshold: expected --input with --far or --frr, found none; the live threshold has its own target"
         )
     published = live(collection or None, store=store or None)
@@ -264,7 +264,7 @@ def _options(arguments: dict[str, Any]) -> Any:
     try:
         check_measure(arguments["measure"])
     except ValueError as problem:
-        raise FingerpostError(str(problem)) from problem
+        raise UsageError(str(problem)) from problem
     return Options(
         Target(arguments["rate"], arguments["at"]),
         arguments["measure"],

@@ -180,7 +180,9 @@ class MetricSettings(Section):
             " computed, otherwise the collection's name"
         ),
     )
-    measure: Measure = "cosine"
+    measure: Measure = Field(
+        default="cosine", description="how embeddings are compared: cosine similarity or Euclidean distance"
+    )
     bins: int = Field(
         default=2048,
         ge=64,

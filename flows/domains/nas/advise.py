@@ -7,10 +7,11 @@ from pathlib import Path
 from fingerpost.flows.domains.nas.front import check_output
 from fingerpost.flows.domains.nas.measure import measured, settings_with
 from fingerpost.flows.domains.nas.sources import read_architecture
+from fingerpost.flows.run.collections import asked_profile
 from fingerpost.flows.run.console import table_of, wide_console
 from fingerpost.flows.run.lineage import run_with
 from fingerpost.flows.run.plain_text import echo_json
-from fingerpost.schemas.errors import FingerpostError, MissingArtifactError
+from fingerpost.schemas.errors import MissingArtifactError, UsageError
 from fingerpost.schemas.refs import Ref
 from fingerpost.tasks.nas.advice import Advice, AdviceParams, Costing, advise, applied, plan
 from fingerpost.tasks.nas.advice_text import advice_records, advice_rows, effect_text
@@ -63,10 +64,12 @@ def advise_on(
     """Prints the edits that save something, or the planned ones, and writes the edited architecture where that is asked."""
     check_output(output, ".toml")
     if output is not None and not apply:
-        raise FingerpostError("advise: expected --apply with --output, found none; name the edits, as in --apply all")
+        raise UsageError("advise: expected --apply with --output, found none; name the edits, as in --apply all")
     published = _live(collection, store, needed=network is None)
     architecture = read_architecture(str(network)) if network is not None else _architecture_of(published)
-    known = _knowledge(published, architecture, device, settings, profile)
+    name = published.collection if published is not None else collection or ""
+    asked = asked_profile(profile, store=store or "", flow="search_architectures", collection=name)
+    known = _knowledge(published, architecture, device, settings, asked)
     costs = estimated_costs(known.estimator)
     params = AdviceParams(parallelism=known.estimator.parallelism, accuracy=accuracy)
     try:
@@ -77,7 +80,7 @@ def advise_on(
             found = advise(architecture, costs, known.patterns, params=params)
             edited = applied(architecture, [one.edit for one in _numbered(found, apply)])
     except ValueError as problem:
-        raise FingerpostError(str(problem)) from problem
+        raise UsageError(str(problem)) from problem
     if output is not None:
         output.write_text(architecture_toml(edited), "utf-8")
     told = _Told(architecture, edited, costs, goal.limits, known.source, output)
@@ -135,7 +138,7 @@ def _numbered(found: Sequence[Advice], apply: str) -> list[Advice]:
     chosen = []
     for text in filter(None, (part.strip() for part in apply.split(","))):
         if not text.isdecimal() or not 1 <= int(text) <= len(found):
-            raise FingerpostError(
+            raise UsageError(
                 f"--apply: expected all, or numbers from 1 to {len(found)} as in 1,3, got {text!r}; choose from the list"
             )
         chosen.append(found[int(text) - 1])

@@ -36,7 +36,9 @@ def measure(
         ),
     ] = None,
     settings: SetOption = None,
-    profile: ProfileOption = "quick",
+    profile: Annotated[
+        str, typer.Option("--profile", "-p", help="quick, nightly, full, tiny, or a TOML file")
+    ] = "quick",
     as_json: JsonOption = False,
 ) -> None:
     """Measures operators of the search space on a device, and how well whole networks are estimated from them.
@@ -102,7 +104,7 @@ def advise(
     ] = None,
     device: DeviceOption = "",
     settings: SetOption = None,
-    profile: ProfileOption = "quick",
+    profile: ProfileOption = "",
     as_json: JsonOption = False,
     collection: CollectionOption = "",
     store: StoreOption = "",

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from fingerpost.flows.run.console import table_of, wide_console
 from fingerpost.flows.run.plain_text import echo, echo_json, visible
-from fingerpost.schemas.errors import FingerpostError
+from fingerpost.schemas.errors import UsageError
+from fingerpost.schemas.figures import significant
 from fingerpost.tasks.xmr.open import LiveRanker, RankedLabel, live
 
 #: The number of queries that are ranked and written together.
@@ -24,9 +25,9 @@ def rank(
 ) -> None:
     """Ranks and prints labels for a text, or ranks those for the queries of a file and writes them to another."""
     if bool(text.strip()) == (source is not None):
-        raise FingerpostError("rank: expected a text or --input FILE, got none or both; give one")
+        raise UsageError("rank: expected a text or --input FILE, got none or both; give one")
     if (source is None) != (output is None):
-        raise FingerpostError("rank: expected --input and --output together, got one of them; give both")
+        raise UsageError("rank: expected --input and --output together, got one of them; give both")
     if source is not None and output is not None:
         _rank_file(source, output, k=k, collection=collection, store=store)
         return
@@ -74,6 +75,6 @@ def _show(text: str, found: list[RankedLabel], ranker: LiveRanker) -> None:
             key = [answer.id] if named else []
             probability = [f"{answer.chance:.2f}"] if calibrated and answer.chance is not None else []
             # Scores are products along the path down the tree, and therefore small even for good answers.
-            table.add_row(str(position), *key, answer.name, *probability, f"{answer.score:.3g}")
+            table.add_row(str(position), *key, answer.name, *probability, significant(answer.score, 3))
         console.print(table)
     console.tell(str(ranker.ref), style="dim")

@@ -17,7 +17,8 @@ from fingerpost.flows.ops.compare.causes import (
 )
 from fingerpost.flows.ops.compare.changes import DataChange, data_changes
 from fingerpost.flows.ops.compare.versions import Version, publications_of
-from fingerpost.schemas.errors import FingerpostError
+from fingerpost.schemas.errors import UsageError
+from fingerpost.schemas.figures import significant
 from fingerpost.schemas.manifests import Manifest
 from fingerpost.schemas.refs import Ref, same_kind
 from fingerpost.schemas.releases import read_members
@@ -79,9 +80,7 @@ def diff(store: Store, before: Version, after: Version) -> Diff:
     assert known is not None
     left, right = before.artifact(known.name), after.artifact(known.name)
     if not same_kind(left.name, right.name):
-        raise FingerpostError(
-            f"diff: expected two artifacts of one kind, got {left} and {right}; name two of the same kind"
-        )
+        raise UsageError(f"diff: expected two artifacts of one kind, got {left} and {right}; name two of the same kind")
     product = products().get(left.name)
     if product is None:
         whole = diff_artifacts(store, left, right)
@@ -196,7 +195,7 @@ def _gate_text(gate: dict[str, Any]) -> str:
         return str(gate["gate"]).partition(" ")[2] + ("" if gate["holds"] else ", missed")
     if gate.get("unmeasured"):
         return f"unmeasured: {gate['unmeasured']}"
-    return f"{gate['value']:.6g} ({gate['kind'].replace('_', ' ')} {gate['bound']:.6g})"
+    return f"{significant(gate['value'], 6)} ({gate['kind'].replace('_', ' ')} {significant(gate['bound'], 6)})"
 
 
 def _files(left: Manifest, right: Manifest) -> dict[str, int]:

@@ -1,11 +1,13 @@
 """The `replay` command: changes of the answers to real queries by a candidate. Imports no Prefect."""
 
+from fingerpost.flows.domains import publisher_of
 from fingerpost.flows.ops.compare.versions import find_product
+from fingerpost.flows.run.collections import asked_profile
 from fingerpost.flows.run.console import TextConsole, table_of, wide_console
 from fingerpost.flows.run.gates import replay_gates
 from fingerpost.flows.run.profiles import load_settings
 from fingerpost.flows.run.replay import Replay, replay
-from fingerpost.schemas.errors import FingerpostError, MissingArtifactError
+from fingerpost.schemas.errors import MissingArtifactError, UsageError
 from fingerpost.schemas.publish import Gate, Pointer, published_collection
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
@@ -27,9 +29,10 @@ def compare_with_live(
 ) -> tuple[Replay, list[Gate]]:
     """Replays a file of queries with a product, and shows which gates would pass."""
     if candidate and live_alone:
-        raise FingerpostError("replay: expected one of --candidate and --live, got both; give one")
-    settings = load_settings(profile)[0].replay
+        raise UsageError("replay: expected one of --candidate and --live, got both; give one")
     name = published_collection(store, collection, product=product)
+    flow = publisher_of(product).flow_name
+    settings = load_settings(asked_profile(profile, store=store.url, flow=flow, collection=name))[0].replay
     pointer = Pointer(store, name, product)
     if live_alone:
         ours, theirs = pointer.required().artifact, None

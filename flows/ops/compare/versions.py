@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fingerpost.flows.domains import products
-from fingerpost.schemas.errors import FingerpostError, MissingArtifactError
+from fingerpost.schemas.errors import FingerpostError, MissingArtifactError, UsageError
 from fingerpost.schemas.publish import Pointer, Publication, published_collection
 from fingerpost.schemas.refs import Ref, checked_day
 from fingerpost.schemas.store import Store
@@ -63,14 +63,14 @@ def find_version(store: Store, text: str, *, collection: str | None = None, prod
         return Version(text, run=_run(store, text))
     if found := _PREFIX.fullmatch(text):
         return Version(text, _by_prefix(store, found[1], found[2]))
-    raise FingerpostError(f"version: expected {_FORMS}, got {text!r}; correct it")
+    raise UsageError(f"version: expected {_FORMS}, got {text!r}; correct it")
 
 
 def find_product(store: Store, text: str, *, product: str, collection: str | None = None) -> Ref:
     """The version of a product that a text names; FingerpostError if it names another object."""
     ref = find_version(store, text, collection=collection, product=product).artifact(product)
     if ref.name != product:
-        raise FingerpostError(f"version {text}: expected an artifact {product}, found {ref}; see `fingerpost history`")
+        raise UsageError(f"version {text}: expected an artifact {product}, found {ref}; see `fingerpost history`")
     return ref
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from fingerpost.flows.domains import products
 from fingerpost.flows.domains.domain import named
 from fingerpost.flows.ops.compare.causes import Cause, Change, causes, lineage
-from fingerpost.schemas.errors import FingerpostError
+from fingerpost.schemas.errors import UsageError
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
 
@@ -48,11 +48,11 @@ class Why:
 def why(store: Store, before: Ref, after: Ref, query: str, *, k: int = 10, method: str = "auto") -> Why:
     """The answers of a query in two versions of a product, and what moved them."""
     if before.name != after.name:
-        raise FingerpostError(f"why: expected two versions of one product, got {before} and {after}; name two of one")
+        raise UsageError(f"why: expected two versions of one product, got {before} and {after}; name two of one")
     product = products().get(before.name)
     if product is None or not product.why:
         known = " or ".join(product.name for product in products().values() if product.why)
-        raise FingerpostError(
+        raise UsageError(
             f"why: expected versions of a product that answers queries ({known}), got {before}; compare them with"
             " `fingerpost diff`"
         )
@@ -63,7 +63,7 @@ def why(store: Store, before: Ref, after: Ref, query: str, *, k: int = 10, metho
 def only_method(method: str, title: str) -> None:
     """FingerpostError for a search method other than auto, for a product with a single one."""
     if method != "auto":
-        raise FingerpostError(
+        raise UsageError(
             f"method: expected auto for a {title}, which is searched in one way, got {method!r}; leave it out"
         )
 

@@ -8,7 +8,7 @@ from typing import Any
 from fingerpost.flows.domains import products
 from fingerpost.flows.run.console import TextTable, table_of, wide_console
 from fingerpost.flows.run.plain_text import echo_json
-from fingerpost.schemas.errors import FingerpostError
+from fingerpost.schemas.errors import FingerpostError, UsageError
 from fingerpost.schemas.leases import lease
 from fingerpost.schemas.publish import Pointer, published_collection
 from fingerpost.schemas.publish import products as published
@@ -150,6 +150,7 @@ def promote(
 
     ``despite`` "replay" overrules the replay's gates, and ``accept_change``, a reason, those against what is live.
     """
+    from fingerpost.flows.run.collections import asked_profile
     from fingerpost.flows.run.gates import (
         REPLAY_GATES,
         accepted,
@@ -162,17 +163,17 @@ def promote(
     from fingerpost.flows.run.profiles import load_settings
 
     if despite not in {"", "replay"}:
-        raise FingerpostError(f"--despite: expected replay, got {despite!r}; only the replay's gates can be overruled")
+        raise UsageError(f"--despite: expected replay, got {despite!r}; only the replay's gates can be overruled")
     if despite and not reason.strip():
-        raise FingerpostError("--despite: expected --reason with it, found none; give a reason for the audit log")
+        raise UsageError("--despite: expected --reason with it, found none; give a reason for the audit log")
     ref = Ref.parse(reference)
     if ref.name not in products():
-        raise FingerpostError(
+        raise UsageError(
             f"promote: expected an artifact {' or '.join(products())}, got {ref}; see `fingerpost history`"
         )
-    settings, _ = load_settings(profile)
     manifest = store.manifest(ref)
     name = collection or str(manifest.run.get("collection") or published_collection(store, product=ref.name))
+    settings, _ = load_settings(asked_profile(profile, store=store.url, collection=name))
     live, change = Pointer(store, name, ref.name).live(), " ".join(accept_change.split())
     compared = compared_with_live(store, live, ref, settings)
     replayed = replay_with_live(store, name, ref, settings.replay)

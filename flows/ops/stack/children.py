@@ -17,6 +17,7 @@ from fingerpost.flows.ops.stack.processes import MARK, Child, StackError
 from fingerpost.flows.ops.stack.state import AUTH, QUIET, State, client_environment, credentials
 from fingerpost.flows.run.api import Api, ApiError
 from fingerpost.flows.run.proxies import spare_loopback, without_unusable
+from fingerpost.schemas.errors import UsageError
 from fingerpost.schemas.urls import has_credentials
 
 #: The work pool that the deployments of infra/prefect.yaml name.
@@ -33,6 +34,12 @@ _NOT_INHERITED = (
     "PREFECT_API_KEY",
     "PREFECT_PROFILE",
 )
+#: Settings of the worker and of the runs that it starts. That a task ended, the log says in words of its own.
+_WORKER = {
+    "PREFECT_WORKER_QUERY_SECONDS": "2",
+    "PREFECT_LOGGING_LEVEL": "INFO",
+    "PREFECT_LOGGING_LOGGERS_PREFECT_TASK_RUNS_LEVEL": "WARNING",
+}
 LOOPBACK = "127.0.0.1"
 _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -57,15 +64,15 @@ def options_of(*, home: Path, store: str, auth: bool | None, database: str, **mo
     """The checked options: absolute paths, and credentials from the environment if authentication is on."""
     secret = credentials() if auth is not False else ""
     if auth and not secret:
-        raise StackError(f"{AUTH}: expected user:password in the environment for --auth, found nothing; set it")
+        raise UsageError(f"{AUTH}: expected user:password in the environment for --auth, found nothing; set it")
     if database and not database.startswith(("postgresql+asyncpg://", "sqlite+aiosqlite://")):
         protocol, separator, _ = database.partition("://")
-        raise StackError(
+        raise UsageError(
             f"{DATABASE}: expected postgresql+asyncpg://user:password@host:port/name, got a URL that begins with"
             f" {protocol if separator else 'no protocol'!r}; correct it"
         )
     if has_credentials(store):
-        raise StackError(
+        raise UsageError(
             "store: expected a URL without name and password, got one with them (not shown); give them in the"
             " environment"
         )
@@ -159,7 +166,7 @@ def children_of(options: Options, state: State, *, before_work: Callable[[], Non
                 "--name",
                 f"{worker_name(options)}-{state.id}",
             ),
-            client | webhook | {"PREFECT_WORKER_QUERY_SECONDS": "2", "PREFECT_LOGGING_LEVEL": "INFO"},
+            client | webhook | _WORKER,
             lambda: _worker_online(api, state),
             needs="server",
             first=before_work,

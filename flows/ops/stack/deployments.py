@@ -26,7 +26,7 @@ from fingerpost.flows.run.flow_names import NIGHTLY, flow_names
 from fingerpost.flows.run.profiles import load_settings
 from fingerpost.flows.run.request import RunRequest
 from fingerpost.flows.run.schedule_pause import begin_schedule, end_schedule
-from fingerpost.schemas.errors import FingerpostError
+from fingerpost.schemas.errors import FingerpostError, UsageError
 from fingerpost.schemas.store import Store, find_store
 from fingerpost.tasks.ledger import partitions
 
@@ -114,9 +114,7 @@ def adapted(
     """
     names = [entry["name"] for entry in file["deployments"]]
     if unknown := sorted(set(only) - set(names)):
-        raise DeploymentError(
-            f"--only: expected deployments among {', '.join(names)}, got {', '.join(unknown)}; correct it"
-        )
+        raise UsageError(f"--only: expected deployments among {', '.join(names)}, got {', '.join(unknown)}; correct it")
     entries = [deepcopy(entry) for entry in file["deployments"] if not only or entry["name"] in only]
     known = list(served)
     for entry in entries:
