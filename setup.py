@@ -46,6 +46,7 @@ setup(
             "prometheus/*",
             "Dockerfile",
             "RUNBOOK.md",
+            "SCALE.md",
         ],
         # The page of a report, and the section of each domain.
         **{name: ["*.html"] for name in PACKAGES if name.endswith(".report")},

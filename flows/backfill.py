@@ -1,16 +1,10 @@
 """A backfill as a flow: started in Prefect's UI, and the runs that a backfill submits."""
 
 from prefect import flow
-from prefect.artifacts import (
-    create_markdown_artifact,
-    create_progress_artifact,
-    update_progress_artifact,
-)
+from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.runtime import flow_run
 
 from fingerpost.flows.ops.backfill.days import Ended, work
-from fingerpost.flows.ops.backfill.partition_calendar import calendar_markdown
-from fingerpost.flows.ops.backfill.partitions import Partition, Partitions
 from fingerpost.flows.ops.backfill.progress import (
     Progress,
     begin,
@@ -23,7 +17,9 @@ from fingerpost.flows.ops.backfill.progress import (
 )
 from fingerpost.flows.ops.backfill.record import Backfill, BackfillError, BackfillRequest, settled
 from fingerpost.flows.run.calendar import days_between
-from fingerpost.flows.run.page import artifact_key, show_table
+from fingerpost.flows.run.days_page import show_days
+from fingerpost.flows.run.page import show_table
+from fingerpost.flows.run.partitions import Partition
 from fingerpost.schemas.store import Store
 
 
@@ -83,15 +79,10 @@ def _run_part(job: Backfill, most: int) -> None:
 
 
 def show_partitions(job: Backfill) -> None:
-    """The calendar of the days of a backfill as an artifact."""
+    """Renews the calendar of the backfill's collection, in which all of its days are shown."""
     request = job.request
-    partitions = Partitions(request.flow, request.run)
-    days = partitions.of(days_between(request.first_day, request.last_day))
-    create_markdown_artifact(
-        markdown=calendar_markdown(days),
-        key=artifact_key("partitions", {"flow": request.flow, "collection": partitions.collection}),
-        description=f"days of {request.flow} of {partitions.collection}",
-    )
+    collection = request.run.for_any_day().input.collection
+    show_days(job.store, request.flow, collection, also=days_between(request.first_day, request.last_day))
 
 
 def _show_days(name: str, days: list[Partition]) -> None:

@@ -2,7 +2,7 @@
 
 from prefect import flow
 
-from fingerpost.flows.domains.ann.certified import certify_and_pack, finger_wanted
+from fingerpost.flows.domains.ann.certified import certify_and_pack, finger_wanted, pack_words
 from fingerpost.flows.domains.ann.graph import graph_of
 from fingerpost.flows.domains.ann.search import tune_and_measure
 from fingerpost.flows.featurize_corpus import featurize_corpus
@@ -36,6 +36,7 @@ def build_ann_index(request: RunRequest = RunRequest()) -> None:
         refs["evaluation"] = evaluate_index(vectors, graph, *finger, metric=metric, params=ann.evaluation)
         if ann.parts.neighbors or "projection" in refs:
             refs["neighbors"] = find_neighbors(vectors, refs["packed"], params=ann.neighbors)
+        pack_words(run)
         tune_and_measure(run)
         members = run.members(refs)
         refs["index"] = index = assemble_index(*members.values(), roles=tuple(members))

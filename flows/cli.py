@@ -5,7 +5,7 @@ import sys
 import typer
 
 from fingerpost.flows import domains
-from fingerpost.flows.commands import backfilling, comparing, forgetting, keeping, pipeline, stack, watching
+from fingerpost.flows.commands import backfilling, comparing, forgetting, keeping, pipeline, serving, stack, watching
 from fingerpost.flows.commands.arguments import Command
 from fingerpost.flows.commands.options import without_credentials_in_files
 from fingerpost.flows.domains.domain import Domain, named
@@ -40,6 +40,7 @@ _COMMANDS = (
     stack.undeploy,
     stack.doctor,
     backfilling.partitions,
+    serving.serve,
     watching.metrics,
     watching.lineage,
     watching.freshness,

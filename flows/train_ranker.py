@@ -6,7 +6,7 @@ from fingerpost.flows.domains.xmr.baselines import compare
 from fingerpost.flows.domains.xmr.features import features_of
 from fingerpost.flows.domains.xmr.inputs import interactions_of
 from fingerpost.flows.domains.xmr.refresh import refreshed
-from fingerpost.flows.domains.xmr.training import finish, measure, note_unmeasured, train
+from fingerpost.flows.domains.xmr.training import finish, measure, note_unmeasured, pack, train
 from fingerpost.flows.run.crashes import alert_when_crashed
 from fingerpost.flows.run.publishing import make_live
 from fingerpost.flows.run.request import RunRequest
@@ -26,6 +26,7 @@ def train_ranker(request: RunRequest = RunRequest()) -> None:
             artifacts |= train(run, artifacts)
         artifacts |= measure(run, artifacts)
         artifacts |= finish(run, artifacts)
+        artifacts |= pack(artifacts)
         members = run.members(artifacts)
         ranker = assemble_ranker(*members.values(), roles=tuple(members))
         if xmr.baselines.compared:

@@ -9,9 +9,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from fingerpost.flows.ops.watch.states import with_states
 from fingerpost.flows.run.alerts import redeliver
 from fingerpost.flows.run.crashes import alert_of_prefect_runs
-from fingerpost.flows.run.day_states import keep_states
+from fingerpost.flows.run.day_states import keep_states, kept_states
+from fingerpost.flows.run.days_page import show_days
 from fingerpost.flows.run.failures import alert_of_dead_runs, alert_of_late_days
 from fingerpost.flows.run.freshness import Deadline, Freshness, named_freshness, scheduled_freshness, unscheduled
+from fingerpost.flows.run.loggers import warn
 from fingerpost.flows.run.page import show_table
 from fingerpost.flows.run.profiles import load_settings
 from fingerpost.schemas.errors import FingerpostError
@@ -37,7 +39,12 @@ class WatchRequest(BaseModel):
     store: str = Field(default="", description="folder or fsspec URL; empty is what FINGERPOST_STORE names")
 
 
-@flow(name="watch_freshness", persist_result=False, retries=0)
+def named() -> str:
+    """The name of the starting flow run: the moment at which it looks."""
+    return f"watch_freshness {datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+@flow(name="watch_freshness", flow_run_name=named, persist_result=False, retries=0)
 def watch_freshness(request: WatchRequest = WatchRequest()) -> None:
     """Raises one alert per late day and crashed run; retries the alerts that the webhook did not accept.
 
@@ -57,13 +64,25 @@ def watch_freshness(request: WatchRequest = WatchRequest()) -> None:
         alert_of_late_days(store, entry, now=now)
     entries = [with_states(store, entry) for entry in [*entries, *unscheduled(store, entries, now=now)]]
     for entry in entries:
-        keep_states(store, entry.flow, entry.collection, entry.days, now=now)
+        _renew(store, entry, now=now)
     show_table([row_of(entry) for entry in entries], key="freshness", description=f"as of {now:%Y-%m-%d %H:%M} UTC")
     failed = {name: why for name, why in outcomes.items() if why != "sent"}
     if failed:
         raise FingerpostError(
             f"alerts: expected the webhook to accept {len(failed)}, got {next(iter(failed.values()))}"
         )
+
+
+def _renew(store: Store, entry: Freshness, *, now: datetime) -> None:
+    """Keeps the states of recent days, and shows them in the calendar if one of them is another than before."""
+    before = kept_states(store, entry.flow, entry.collection)
+    keep_states(store, entry.flow, entry.collection, entry.days, now=now)
+    if before is None or before.days != entry.days:
+        try:
+            show_days(store, entry.flow, entry.collection)
+        except Exception as problem:
+            # As on the page of a run: what cannot be shown fails nothing.
+            warn(_log, f"the calendar of {entry.flow} of {entry.collection} could not be shown", problem)
 
 
 def watched(store: Store, request: WatchRequest, *, now: datetime) -> list[Freshness]:

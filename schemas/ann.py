@@ -4,7 +4,7 @@ from fingerpost.schemas import fields as f
 from fingerpost.schemas.chosen_settings import CHOSEN, SETTINGS
 from fingerpost.schemas.contract import Contract, Table
 from fingerpost.schemas.matrices import dense_table, tensor_table
-from fingerpost.schemas.packed_index import PACKED
+from fingerpost.schemas.packed_index import PACKED, PACKED_TEXTS
 from fingerpost.schemas.releases import MEMBERS
 
 _FIGURES = Table(
@@ -159,6 +159,7 @@ CONTRACTS = (
     SPEEDS,
     CERTIFICATE,
     PACKED,
+    PACKED_TEXTS,
     RETRIEVAL,
     TUNING,
     JUDGED,

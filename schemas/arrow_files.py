@@ -10,14 +10,18 @@ removed, which leaves what is mapped as it is. A mapped file that another progra
 """
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
+
+if TYPE_CHECKING:  # readers of mapped files get along without
+    import pyarrow.parquet as pq
 
 #: Bytes read at a time of a column of a file.
 _PAGE = 2**20
+#: Bytes of a Parquet file above which several threads read it.
+_THREADED = 2**20
 
 
 def owned(content: bytes) -> pa.Buffer:
@@ -33,8 +37,10 @@ def read_file(path: str) -> pa.Buffer:
         return file.read_buffer()
 
 
-def parquet_file(source: "pa.Buffer | Path") -> pq.ParquetFile:
+def parquet_file(source: "pa.Buffer | Path") -> "pq.ParquetFile":
     """A Parquet file in memory or of a path, open for reading by parts; pa.ArrowException or OSError for another."""
+    import pyarrow.parquet as pq
+
     if isinstance(source, Path):
         # Column chunks by pages: a file of one row group would be in memory twice.
         return pq.ParquetFile(pa.OSFile(str(source)), buffer_size=_PAGE, pre_buffer=False)
@@ -43,8 +49,11 @@ def parquet_file(source: "pa.Buffer | Path") -> pq.ParquetFile:
 
 def read_parquet(content: pa.Buffer) -> pa.Table:
     """The table of a Parquet file; pa.ArrowException or OSError for another."""
+    import pyarrow.parquet as pq
+
     # Not read_table, which goes through the datasets of Arrow and imports pandas.
-    return pq.ParquetFile(pa.BufferReader(content)).read()
+    # Few rows are read sooner than threads are started.
+    return pq.ParquetFile(pa.BufferReader(content)).read(use_threads=content.size > _THREADED)
 
 
 def read_arrow(content: "bytes | pa.Buffer") -> pa.Table:
@@ -78,6 +87,16 @@ def lent_binary(array: "np.ndarray[Any, Any]") -> pa.LargeBinaryArray:
     """The bytes of a C-contiguous array as a column of one row, without a copy: to be written, not to be kept."""
     offsets = pa.py_buffer(np.array([0, array.nbytes], dtype=np.int64))
     return pa.Array.from_buffers(pa.large_binary(), 1, [None, offsets, pa.py_buffer(array.reshape(-1).view(np.uint8))])
+
+
+def lent_texts(offsets: "np.ndarray[Any, Any]", letters: "np.ndarray[Any, Any]") -> pa.LargeStringArray:
+    """UTF-8 texts as a column, without a copy: to be written, not to be kept; text i is letters[offsets[i]:offsets[i + 1]].
+
+    Offsets int64 (n + 1,) and letters uint8, both C-contiguous.
+    """
+    return pa.Array.from_buffers(
+        pa.large_string(), len(offsets) - 1, [None, pa.py_buffer(offsets), pa.py_buffer(letters)]
+    )
 
 
 def binary_cells(content: pa.Buffer, offsets: "np.ndarray[Any, Any]") -> pa.LargeBinaryArray:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from fingerpost.schemas.errors import FingerpostError
+from fingerpost.schemas.figures import significant
 from fingerpost.schemas.publish import Gate
 
 
@@ -27,13 +28,8 @@ class Comparison(Gate):
     def __str__(self) -> str:
         if self.unmeasured:
             return f"{self.name} unmeasured: {self.unmeasured}"
-        value, live, bound = (figure(number) for number in (self.value, self.live, self.bound))
+        value, live, bound = (significant(number) for number in (self.value, self.live, self.bound))
         return f"{self.name} {value}, live {live} ({self.kind.replace('_', ' ')} {bound})"
-
-
-def figure(number: float) -> str:
-    """A value as gates print it: whole numbers in full, others in four digits."""
-    return f"{number:,.0f}" if float(number).is_integer() and abs(number) >= 10 else f"{number:.4g}"
 
 
 def fallen(name: str, live: float | None, value: float | None, most: float) -> Comparison:

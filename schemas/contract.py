@@ -1,15 +1,19 @@
 """Contracts: the tables of an artifact, their columns, and the check of every table that is read or written."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from fingerpost.schemas.errors import ContractError
 from fingerpost.schemas.fields import Field
 from fingerpost.schemas.refs import checked_name
+
+#: Rows of tables that are checked in Python: importing Arrow's functions takes longer, which commands would wait for. They
+#: are imported where they are called.
+_FEW = 2_000
 
 
 @dataclass(frozen=True)
@@ -50,10 +54,11 @@ class Table:
         for column in self.fields:
             _check_column(column, table.column(column.name), where=where)
         if self.key and table.num_rows and not _distinct(table, self.key):
+            import pyarrow.compute as pc
+
             groups = table.select(list(self.key)).group_by(list(self.key)).aggregate([([], "count_all")])
-            if groups.num_rows != table.num_rows:
-                twice = groups.filter(pc.greater(groups["count_all"], 1)).slice(0, 1).to_pylist()[0]
-                _fail(where, f"unique {', '.join(self.key)}", f"{twice.pop('count_all')} rows with {twice}")
+            twice = groups.filter(pc.greater(groups["count_all"], 1)).slice(0, 1).to_pylist()[0]
+            _fail(where, f"unique {', '.join(self.key)}", f"{twice.pop('count_all')} rows with {twice}")
         if self.rule is not None and (wrong := self.rule(table)):
             _fail(where, "consistent columns", wrong)
         return table
@@ -97,8 +102,26 @@ class Contract:
 
 
 def _distinct(table: pa.Table, key: tuple[str, ...]) -> bool:
-    """Whether a key of one column has another value in each row; False for one of several, which are grouped to tell."""
-    return len(key) == 1 and len(table[key[0]].unique()) == table.num_rows
+    """Whether a key has other values in each row; without grouping, for which Arrow imports pandas."""
+    columns = [table[name] for name in key]
+    if table.num_rows <= _FEW:
+        return len(set(zip(*(column.to_pylist() for column in columns), strict=True))) == table.num_rows
+    import pyarrow.compute as pc
+
+    numbers = columns[0].unique() if len(columns) == 1 else _numbered(columns[0])
+    for column in columns[1:]:
+        # Below 2^31 rows, the product of two numbers of rows fits into 64 bits.
+        both = pc.add(pc.multiply(numbers, table.num_rows), _numbered(column))
+        numbers = both.unique() if column is columns[-1] else _numbered(both)
+    return len(numbers) == table.num_rows
+
+
+def _numbered(column: "pa.ChunkedArray") -> "pa.Array":
+    """The values of a column, nulls too, as numbers that are equal where these are: int64."""
+    import pyarrow.compute as pc
+
+    joined = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    return pc.dictionary_encode(joined, null_encoding="encode").indices.cast(pa.int64())
 
 
 def _fail(where: str, expected: str, found: str) -> None:
@@ -109,22 +132,42 @@ def _check_column(column: Field, data: pa.ChunkedArray, *, where: str) -> None:
     here = f"{where}, column '{column.name}'"
     if data.null_count and not column.nullable:
         _fail(here, "no nulls", f"{data.null_count} nulls")
+    if not len(data) or not (column.nonempty or column.finite):
+        return
+    empty, bad = _few_wrong(column, data) if len(data) <= _FEW and not column.vector else _many_wrong(column, data)
+    if empty:
+        _fail(here, "no empty strings", f"{empty} of them")
+    if bad:
+        _fail(here, "finite numbers", f"{bad} that are NaN or infinite")
+
+
+def _few_wrong(column: Field, data: pa.ChunkedArray) -> tuple[int, int]:
+    """The number of empty texts, where none may be, and of numbers that are not finite, where all have to be."""
+    values = data.to_pylist()
+    empty = sum(value is not None and not len(value) for value in values) if column.nonempty else 0
+    return empty, sum(value is not None and not math.isfinite(value) for value in values) if column.finite else 0
+
+
+def _many_wrong(column: Field, data: pa.ChunkedArray) -> tuple[int, int]:
+    """The same of many rows, and of vectors, in which a null is a missing number."""
+    import pyarrow.compute as pc
+
+    empty = bad = 0
     # Found by the minimum: comparing with a Python number would import pandas, which takes longer than most reading.
-    if column.nonempty and len(data) and pc.min(pc.binary_length(data)).as_py() == 0:
-        _fail(here, "no empty strings", f"{pc.sum(pc.equal(pc.binary_length(data), 0)).as_py()} of them")
-    if column.finite and len(data):
-        for chunk in data.chunks:
-            # A null in a nullable column is allowed; inside a vector it is a missing number.
-            values = chunk.flatten() if column.vector else chunk.drop_null()
-            bad = len(values) - (pc.sum(pc.is_finite(values)).as_py() or 0)
-            if bad:
-                _fail(here, "finite numbers", f"{bad} that are NaN or infinite")
+    if column.nonempty and pc.min(pc.binary_length(data)).as_py() == 0:
+        empty = pc.sum(pc.equal(pc.binary_length(data), 0)).as_py()
+    for chunk in data.chunks if column.finite else ():
+        values = chunk.flatten() if column.vector else chunk.drop_null()
+        bad += len(values) - (pc.sum(pc.is_finite(values)).as_py() or 0)
+    return empty, bad
 
 
 def same_lengths(first: str, second: str) -> Callable[[pa.Table], str]:
     """A rule: the lists of two columns have the same length in every row."""
 
     def rule(table: pa.Table) -> str:
+        import pyarrow.compute as pc
+
         unequal = pc.not_equal(pc.list_value_length(table[first]), pc.list_value_length(table[second]))
         count = pc.sum(unequal).as_py() or 0
         return f"{count} rows in which '{first}' and '{second}' differ in length" if count else ""
@@ -142,6 +185,8 @@ def ascending(name: str) -> Callable[[pa.Table], str]:
     """A rule: the values of a column ascend, each greater than the one before; texts by their UTF-8 bytes."""
 
     def rule(table: pa.Table) -> str:
+        import pyarrow.compute as pc
+
         column = table[name].combine_chunks()
         if len(column) < 2:
             return ""

@@ -7,6 +7,7 @@ import pyarrow.compute as pc
 
 from fingerpost.schemas.arrow_files import owned, parquet_file, read_arrow
 from fingerpost.schemas.errors import CorruptArtifactError
+from fingerpost.schemas.memory import tell_memory
 
 
 def columns_of(content: bytes, names: list[str], *, where: str) -> pa.Table:
@@ -18,6 +19,7 @@ def columns_of(content: bytes, names: list[str], *, where: str) -> pa.Table:
         file = parquet_file(owned(content))
         return file.read(columns=[name for name in names if name in file.schema_arrow.names])
     except (pa.ArrowException, OSError) as problem:
+        tell_memory(problem, where)
         raise CorruptArtifactError(
             f"{where}: expected a Parquet or Arrow file, found {' '.join(str(problem).split())}; rebuild its artifact with"
             " --force, or remove that"

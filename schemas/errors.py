@@ -49,6 +49,10 @@ class UnsafeNameError(UsageError):
     """A name, day or fingerprint that could escape the store's root."""
 
 
+class InsufficientMemoryError(FingerpostError):
+    """There is less memory than something needs."""
+
+
 class StoreUnreachableError(FingerpostError):
     """The store cannot be listed, read or written."""
 

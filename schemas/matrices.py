@@ -2,16 +2,18 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-from scipy import sparse
 
 from fingerpost.schemas.arrow_files import read_arrow
 from fingerpost.schemas.contract import Table, same_lengths
 from fingerpost.schemas.errors import ContractError
 from fingerpost.schemas.fields import INDICES, TENSOR_BYTES, TENSOR_DTYPE, TENSOR_NAME, TENSOR_SHAPE, VALUES, VECTOR
+
+if TYPE_CHECKING:  # most readers have no sparse matrix, and scipy takes time and memory
+    from scipy import sparse
 
 
 def dense_table(name: str) -> Table:
@@ -42,8 +44,10 @@ def fixed_matrix(column: pa.ChunkedArray) -> np.ndarray:
     """A fixed-size list column as a 2-d array (n, d)."""
     width = column.type.list_size
     parts = [chunk.flatten().to_numpy(zero_copy_only=False) for chunk in column.chunks]
-    dtype = column.type.value_type.to_pandas_dtype()
-    flat = parts[0] if len(parts) == 1 else np.concatenate(parts) if parts else np.empty(0, dtype)
+    if not parts:
+        # Named by Arrow's function for pandas, this would import it.
+        parts = [pa.array([], column.type.value_type).to_numpy(zero_copy_only=False)]
+    flat = parts[0] if len(parts) == 1 else np.concatenate(parts)
     return flat.reshape(len(column), width)
 
 
@@ -57,7 +61,7 @@ def dense_from_arrow(table: pa.Table) -> np.ndarray:
     return fixed_matrix(table["vector"])
 
 
-def sparse_to_arrow(matrix: sparse.csr_array) -> pa.Table:
+def sparse_to_arrow(matrix: "sparse.csr_array") -> pa.Table:
     """A CSR matrix (n, m) with sorted indices as the rows of a sparse table (values as float32)."""
     if matrix.indptr[-1] >= 2**31:
         raise ContractError(
@@ -69,8 +73,10 @@ def sparse_to_arrow(matrix: sparse.csr_array) -> pa.Table:
     return pa.table({"indices": indices, "values": values})
 
 
-def sparse_from_arrow(table: pa.Table, *, columns: int) -> sparse.csr_array:
+def sparse_from_arrow(table: pa.Table, *, columns: int) -> "sparse.csr_array":
     """The CSR matrix (n, columns) of a sparse table; ContractError for an index out of range."""
+    from scipy import sparse
+
     indices, values = table["indices"].combine_chunks(), table["values"].combine_chunks()
     if isinstance(indices, pa.ChunkedArray):
         indices, values = (

@@ -23,6 +23,7 @@ from fingerpost.schemas.errors import (
     MissingArtifactError,
     PublicationConflictError,
 )
+from fingerpost.schemas.figures import significant
 from fingerpost.schemas.inputs import SAMPLE
 from fingerpost.schemas.manifests import STORE_FORMAT, decode_checked
 from fingerpost.schemas.records import Each, built, leave_out, moment, reference
@@ -65,11 +66,7 @@ class Gate:
         return self.value >= self.bound if self.kind == "at_least" else self.value <= self.bound
 
     def __str__(self) -> str:
-        value, bound = (
-            f"{number:,.0f}" if float(number).is_integer() and abs(number) >= 10 else f"{number:.4g}"
-            for number in (self.value, self.bound)
-        )
-        return f"{self.name} {value} ({self.kind.replace('_', ' ')} {bound})"
+        return f"{self.name} {significant(self.value)} ({self.kind.replace('_', ' ')} {significant(self.bound)})"
 
 
 @dataclass(frozen=True)

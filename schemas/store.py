@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from fingerpost.schemas import files as _files
 from fingerpost.schemas.arrow_files import map_arrow, read_arrow, read_parquet, write_arrow
@@ -30,6 +29,7 @@ from fingerpost.schemas.errors import (
 )
 from fingerpost.schemas.files import Files
 from fingerpost.schemas.manifests import STORE_FORMAT, FileEntry, Manifest, check_format
+from fingerpost.schemas.memory import check_memory_for, tell_memory
 from fingerpost.schemas.records import NUMBER, Shape, checked
 from fingerpost.schemas.refs import Ref, checked_name
 
@@ -120,6 +120,8 @@ class Store:
         if table.form == "arrow":
             made = self.files.write_named(lambda sha: f"{begin}{sha[:12]}.arrow", lambda sink: write_arrow(sink, data))
             return FileEntry(table_name, shard, made.path, made.sha256, made.bytes, data.num_rows)
+        import pyarrow.parquet as pq  # imported here: readers of mapped files get along without
+
         sink = io.BytesIO()
         pq.write_table(
             data.combine_chunks(),
@@ -139,6 +141,7 @@ class Store:
 
     def read_table(self, entry: FileEntry, contract: Contract, *, where: str) -> pa.Table:
         """One file of an artifact, verified against its checksum and its contract."""
+        check_memory_for(entry.bytes, entry.path)
         try:
             content = self.files.buffer(entry.path)
         except FileNotFoundError as problem:
@@ -301,6 +304,7 @@ def _decoded(read: Callable[[], pa.Table], entry: FileEntry, where: str) -> pa.T
     try:
         return read()
     except (pa.ArrowException, OSError) as problem:
+        tell_memory(problem, entry.path)
         form = "an Arrow file" if entry.path.endswith(".arrow") else "Parquet"
         raise CorruptArtifactError(
             f"{where}: expected {entry.path} to be {form}, found something else ({problem}); rebuild the artifact"

@@ -23,6 +23,7 @@ _RECORDS = {
     ".partitions": rf"{_NAME}/{_NAME}/{_DAY}\.json",
     ".states": rf"{_NAME}/{_NAME}\.json",
     ".schedules": rf"{_NAME}/{_NAME}\.json",
+    ".waiting": rf"{_NAME}/{_NAME}/{_DAY}\.json",
     ".backfills": (
         rf"{_NAME}/(request|control|crashes)\.json|{_NAME}/claims-\d+/{_DAY}\.json"
         rf"|{_NAME}/(workers|leading)/{_NAME}\.json"

@@ -3,6 +3,7 @@
 from fingerpost.schemas import fields as f
 from fingerpost.schemas.contract import Contract, Table
 from fingerpost.schemas.matrices import sparse_table, tensor_table
+from fingerpost.schemas.packed_ranker import PACKED
 from fingerpost.schemas.releases import MEMBERS
 
 _WEIGHT = f.Field("weight", f.pa.float64(), "the weight of a row, above 0", finite=True)
@@ -126,5 +127,6 @@ CONTRACTS = (
     TOWERS,
     COMPARISON,
     SWEEP,
+    PACKED,
     RANKER,
 )

@@ -184,7 +184,7 @@ def _imports(statement: ast.AST, module: str) -> Iterator[tuple[str, str]]:
 
 def _is_first_party(name: str) -> bool:
     return name.startswith("fingerpost.ext.") or (
-        name.startswith(_HASHED) and name not in _UNHASHED and not name.endswith(".open")
+        name.startswith(_HASHED) and name not in _UNHASHED and ".open." not in f"{name}."
     )
 
 

@@ -6,13 +6,11 @@ they were computed in.
 
 import contextlib
 import ctypes
-import os
 import resource
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import pyarrow as pa
@@ -20,6 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from fingerpost.schemas.contract import Contract
 from fingerpost.schemas.manifests import FileEntry
+from fingerpost.schemas.memory import free_memory
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
 from fingerpost.schemas.workspace import Workspace
@@ -149,13 +148,7 @@ def reset_peak_memory() -> None:
 
 def available_memory() -> int:
     """Available memory in bytes, of the machine or of the control group of this process."""
-    left = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    with contextlib.suppress(OSError), open("/proc/meminfo") as file:
-        left = next((int(line.split()[1]) * 1024 for line in file if line.startswith("MemAvailable:")), left)
-    with contextlib.suppress(OSError, ValueError):
-        limit, used = (Path(f"/sys/fs/cgroup/memory.{name}").read_text() for name in ("max", "current"))
-        left = min(left, max(int(limit) - int(used), 0))
-    return left
+    return free_memory()
 
 
 def peak_memory_mb() -> float:

@@ -145,10 +145,19 @@ def night(stack: RunningStack) -> dict[str, Any]:
     run = stack.submit("nightly", stack.request(**about))
     done = stack.wait(run)
     assert done["state_type"] == "COMPLETED", stack.run_log(run)
-    children = stack.api.post("flow_runs/filter", {"flow_runs": {"parent_flow_run_id": {"any_": [run]}}})
-    ids = [run, *(child["id"] for child in children)]
-    artifacts = stack.api.post("artifacts/filter", {"artifacts": {"flow_run_id": {"any_": ids}}, "limit": 200})
+    artifacts = stack.api.post("artifacts/filter", {"artifacts": {"flow_run_id": {"any_": [run]}}, "limit": 200})
     return {"id": run, "name": done["name"], "artifacts": {one["key"]: one["id"] for one in artifacts}, **about}
+
+
+@pytest.fixture(scope="session")
+def by_hand(stack: RunningStack, night: dict[str, Any]) -> dict[str, Any]:
+    """The run of the same day that a command started beside the stack."""
+    asked = ("--profile", "tiny", "--input", str(stack.documents), "--collection", night["collection"])
+    done = stack.cli("run", "nightly", *asked, "--day", night["day"], PREFECT_API_URL=stack.state.api)
+    assert done.returncode == 0, done.stderr
+    found = stack.api.post("flow_runs/filter", {"flow_runs": {"name": {"any_": [night["name"]]}}})
+    (run,) = [run for run in found if run["id"] != night["id"]]
+    return {"id": run["id"], "name": run["name"], "said": done.stderr}
 
 
 @pytest.fixture(scope="session")

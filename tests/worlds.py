@@ -201,6 +201,7 @@ def build_index(
     from fingerpost.tasks.ann.search_tuning import CertificateParams
     from fingerpost.tasks.ann.stages import certificate, finger, search
     from fingerpost.tasks.ann.stages import index as ann
+    from fingerpost.tasks.ann.stages.texts import pack_texts
     from fingerpost.tasks.ann.tuning import TuningParams
     from fingerpost.tasks.corpus.analyzer import AnalyzerParams
     from fingerpost.tasks.corpus.documents import ImportParams
@@ -271,6 +272,8 @@ def build_index(
         ),
         **parts(),
     )
+    texts = ("lexicon", "postings", "features", "projection", "neighbors")
+    made["packed_texts"] = pack_texts.execute(env, *(made[role] for role in texts), roles=texts, metric=metric)
     roles = tuple(sorted(made))
     return ann.assemble_index.execute(env, *(made[role] for role in roles), roles=roles)
 

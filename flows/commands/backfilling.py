@@ -74,15 +74,15 @@ def partitions(
     as_json: JsonOption = False,
     store: StoreOption = "",
 ) -> None:
-    """Shows a calendar of a flow's days: fresh, missing, stale (and why), failed, quarantined, running.
+    """Shows a calendar of a flow's days: fresh, missing, stale (and why), failed, quarantined, running, waiting.
 
     Give input, profile and settings as for the runs: a day is stale if a run with them would change its artifacts.
 
     Example: fingerpost partitions nightly --from 2026-01-01 --to 2026-01-31 --input "drops/{day}.parquet"
     """
-    from fingerpost.flows.ops.backfill.partition_calendar import calendar
-    from fingerpost.flows.ops.backfill.partitions import Partitions
     from fingerpost.flows.run.console import wide_console
+    from fingerpost.flows.run.partition_calendar import calendar
+    from fingerpost.flows.run.partitions import Partitions
 
     found = Partitions(
         flow, _request(flow, profile, source, _mapped(columns, number_rows, source), collection, (), store, settings)

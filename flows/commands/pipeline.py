@@ -78,6 +78,12 @@ def run(
         str, typer.Option(help="'versions' recomputes artifacts of other library versions", show_default=False)
     ] = "",
     accept_change: AcceptOption = "",
+    wait: Annotated[
+        bool,
+        typer.Option(
+            "--wait", help="wait for input files that are late or still written, until schedule.wait_until of the day"
+        ),
+    ] = False,
     dry_run: Annotated[
         bool,
         typer.Option("--dry-run", help="show what would run or be reused, why, and at what cost, without running it"),
@@ -100,6 +106,8 @@ def run(
         fingerpost run nightly --input "drops/{day}.parquet" --collection products --day 2026-01-02 --dry-run
 
         fingerpost run nightly --collection products --accept-change "half of the range was sold"
+
+        fingerpost run nightly --collection products --wait
     """
     overrides: dict[str, Any] = dict(pair(text, "--set", "key=value") for text in settings or ())
     if columns and source is None:
@@ -111,8 +119,8 @@ def run(
 
     if flow not in flow_names():
         raise UsageError(f"flow: expected one of {', '.join(flow_names())}, got {flow!r}; correct it")
-    # The server starts up while the code of the flows is imported.
-    with nullcontext() if dry_run else own_server():
+    # The server starts up while the code of the flows is imported; a run that waits needs neither yet.
+    with nullcontext() if dry_run or wait else own_server():
         from fingerpost.flows.run.collections import asked_collection, asked_profile
         from fingerpost.flows.run.request import RunRequest
 
@@ -132,13 +140,19 @@ def run(
             store=store,
             settings=overrides | ({"run.stale_on": stale_on} if stale_on else {}),
             accept_change=accept_change,
+            wait=wait,
             dry_run=dry_run,
         )
         if dry_run:
-            from fingerpost.flows.run.dry_run import show_plan
+            from fingerpost.flows.run.dry_run import show_plan, show_wait
 
-            show_plan(flow, request, as_json=as_json)
+            if not (wait and show_wait(flow, request, as_json=as_json)):
+                show_plan(flow, request, as_json=as_json)
             return
+        if wait:
+            from fingerpost.flows.run.first_wait import waited
+
+            request = waited(flow, request, quiet=quiet, log_file=log_file)
         from fingerpost.flows.run.start import run_flow
 
         report = run_flow(flow, request, quiet=quiet, log_file=log_file)

@@ -54,8 +54,18 @@ def day_artifacts() -> set[str]:
 
 def contracts() -> "dict[str, Contract]":
     """The contracts of all domains, by name."""
-    tuples = (named(domain.contracts or f"fingerpost.schemas.{domain.word}:CONTRACTS") for domain in DOMAINS)
-    return {contract.name: contract for some in tuples for contract in some}
+    return {contract.name: contract for domain in DOMAINS for contract in _contracts(domain)}
+
+
+def imported_contract(file: InputFile) -> "Contract":
+    """The contract of the imported rows of a kind of file."""
+    domain = next(domain for domain, other in inputs() if other is file)
+    return next(contract for contract in _contracts(domain) if contract.name == file.artifact)
+
+
+def _contracts(domain: Domain) -> "tuple[Contract, ...]":
+    found: tuple[Contract, ...] = named(domain.contracts or f"fingerpost.schemas.{domain.word}:CONTRACTS")
+    return found
 
 
 def stored_table(contract: str, table: str) -> "Table":

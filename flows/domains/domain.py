@@ -17,6 +17,32 @@ def named(reference: str) -> Any:
 
 
 @dataclass(frozen=True)
+class Endpoint:
+    """A question that a published product answers over HTTP: one by one under its path, many under ``<path>/batch``."""
+
+    #: ``"/query"``, and a line that says what it answers.
+    path: str
+    summary: str
+    #: Models of pydantic: ``"module:Query"``, whose field ``k``, if it has one, is a number of answers, and that of the
+    #: reply, without the version, which is added.
+    question: str
+    reply: str
+    #: ``(opened, question) -> `` what the reply's model takes.
+    answer: str
+    #: ``(opened, questions) -> `` the replies, in their order; empty: they are answered one by one.
+    batch: str = ""
+
+
+@dataclass(frozen=True)
+class Served:
+    """How a product is served: opened once with all of its parts, and then asked by processes that share these."""
+
+    #: ``(store, ref) -> `` an object with all parts loaded that questions need.
+    opened: str
+    endpoints: tuple[Endpoint, ...]
+
+
+@dataclass(frozen=True)
 class Product:
     """A published product: one pointer per collection, under the name of the contract.
 
@@ -45,6 +71,23 @@ class Product:
     replayed: bool = False
     #: ``(store, before, after, query, *, k, method) -> Why``: one query in two versions.
     why: str = ""
+    #: What ``serve`` offers of it; None where it answers no questions over HTTP.
+    served: Served | None = None
+
+
+@dataclass(frozen=True)
+class Described:
+    """What of an input's rows the report describes: columns of a table of its artifact.
+
+    texts: columns whose lengths are shown. kinds: columns whose values are counted. same: columns that make two rows
+    repetitions of each other. counted: further tables whose rows are counted.
+    """
+
+    table: str
+    texts: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
+    same: tuple[str, ...] = ()
+    counted: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -73,6 +116,8 @@ class InputFile:
     #: remembers together with the file.
     columns: str = ""
     beside: tuple[str, ...] = ()
+    #: What the report says about its rows.
+    described: Described | None = None
 
     def has_stage(self, stage: str, part: str = "") -> bool:
         """Whether a stage of a flow's part imports or reads the file, or imports one of its days, or merges these."""
@@ -115,6 +160,10 @@ class Section:
     tables: str = ""
     #: ``(contents) -> [(label, value)]``: the cards at the head of the report.
     cards: str = ""
+    #: ``(contents) -> [Beside]``: the quality of its products beside that of simple baselines.
+    beside: str = ""
+    #: ``(record) -> [(title, value)]``: metrics of a run's record whose course over runs the report shows.
+    trends: str = ""
 
 
 @dataclass(frozen=True, eq=False)

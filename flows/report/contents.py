@@ -7,9 +7,12 @@ from typing import Any
 
 from fingerpost.flows import domains
 from fingerpost.flows.domains.domain import Product, Section, named
+from fingerpost.flows.report.baselines import Beside
+from fingerpost.flows.report.described import InputData, read_data
 from fingerpost.flows.report.plots import Plot
 from fingerpost.flows.report.reading import Attempts
 from fingerpost.flows.report.tables import PageTable
+from fingerpost.flows.report.trends import Trend, read_trends
 from fingerpost.schemas import corpus
 from fingerpost.schemas.publish import Pointer, Publication
 from fingerpost.schemas.refs import Ref
@@ -76,12 +79,18 @@ class DomainSection:
         """The cards of the section: label, value."""
         return list(named(self.declared.cards)(self.contents)) if self.declared.cards else []
 
+    @property
+    def beside(self) -> list[Beside]:
+        """Products beside simple baselines."""
+        return list(named(self.declared.beside)(self.contents)) if self.declared.beside else []
+
 
 @dataclass(frozen=True)
 class Contents:
     """Everything on the page; ``sections`` of the domains that took part in the run, in the order of the domains.
 
-    ``problems`` are the parts that could not be read.
+    ``data``: what the imported rows are like. ``trends``: metrics over runs. ``problems`` are the parts that could not be
+    read.
     """
 
     record: dict[str, Any]
@@ -90,7 +99,14 @@ class Contents:
     quarantines: list[Quarantine]
     sections: list[DomainSection]
     inputs: dict[str, list[str]]
+    data: list[InputData] = field(default_factory=list)
+    trends: list[Trend] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+
+    @cached_property
+    def below(self) -> list[Beside]:
+        """The products that are worse than a simple baseline."""
+        return [one for section in self.sections for one in section.beside if one.below]
 
 
 def gather(store: Store, record: dict[str, Any]) -> Contents:
@@ -101,13 +117,18 @@ def gather(store: Store, record: dict[str, Any]) -> Contents:
     pointers = [(product, Pointer(store, record["collection"], name)) for name, product in domains.products().items()]
     live = [attempt(partial(_live, product, pointer, record), None) for product, pointer in pointers]
     moves = [move for _, pointer in pointers for move in attempt(pointer.history, list[Publication]())]
+    shown = [product for product in live if product is not None]
+    moved = [product.move for product in shown]
+    data = [attempt(read, None) for _, read in read_data(store, record, _input_title)]
     return Contents(
         record=record,
-        live=[product for product in live if product is not None],
+        live=shown,
         moves=sorted(moves, key=lambda move: (move.at, move.generation)),
         quarantines=_quarantines(store, record, attempt),
         sections=_sections(store, record, attempt),
         inputs={name: attempt(partial(_inputs, store, stage, makers), []) for name, stage in stages.items()},
+        data=[one for one in data if one is not None],
+        trends=attempt(partial(read_trends, store, record, moved), []),
         problems=attempt.problems,
     )
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from fingerpost.schemas.figures import significant
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
 from fingerpost.tasks.ledger import Estimate
@@ -21,7 +22,7 @@ class PartCost:
     def megabytes(self) -> str:
         """The size in MB, with two digits where it is small."""
         size = self.bytes / 1e6
-        return f"{size:,.0f}" if size >= 10 else f"{size:.2g}"
+        return f"{size:,.0f}" if size >= 10 else significant(size, 2)
 
 
 def part_costs(store: Store, record: Mapping[str, Any], parts: Mapping[str, Sequence[str]]) -> list[PartCost]:

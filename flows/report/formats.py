@@ -1,5 +1,9 @@
 """Formats of numbers and moments for pages and cards."""
 
+from fingerpost.schemas.figures import percent, percentage, significant
+
+__all__ = ["count", "figure", "metric", "metric_value", "percent", "percentage", "seconds", "significant", "when"]
+
 
 def count(value: float) -> str:
     """A whole number with separators of thousands."""
@@ -20,16 +24,6 @@ def metric_value(value: float | None, name: str) -> str:
     if value is None:
         return "–"
     return count(value) if name in _COUNTS else figure(value)
-
-
-def percent(value: float) -> str:
-    """A fraction as a percentage with one digit."""
-    return f"{100 * value:.1f} %"
-
-
-def rate(value: float | None) -> str:
-    """A rate that may be tiny or unknown."""
-    return "–" if value is None else f"{100 * value:.3g} %"
 
 
 def when(moment: str) -> str:

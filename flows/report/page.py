@@ -12,6 +12,8 @@ from fingerpost.flows.domains.domain import named
 from fingerpost.flows.report import formats
 from fingerpost.flows.report.contents import Contents, gather
 from fingerpost.flows.report.plots import data_uri, drawings_of
+from fingerpost.flows.report.trend_plots import trend_svg
+from fingerpost.flows.report.trends import SHOWN, Trend
 from fingerpost.schemas.store import Store
 from fingerpost.tasks.ledger import full_name
 
@@ -23,7 +25,11 @@ _PAGE = "fingerpost.flows.report:page.html"
 
 def render(store: Store, record: dict[str, Any]) -> str:
     """The page of a run's record."""
-    contents = gather(store, record)
+    return _rendered(gather(store, record))
+
+
+def _rendered(contents: Contents) -> str:
+    record = contents.record
     return (
         _environment()
         .get_template(_PAGE)
@@ -33,6 +39,8 @@ def render(store: Store, record: dict[str, Any]) -> str:
             longest=max((stage["seconds"] for stage in record["stages"]), default=0.0),
             sections=_sections(contents),
             cards=_cards(contents),
+            trends=[_drawn(trend) for trend in contents.trends],
+            most_runs=SHOWN,
             settings={key: value for key, value in record["settings"].items() if key not in _PRIVATE},
         )
     )
@@ -49,9 +57,14 @@ def prepare() -> None:
 
 
 def write(store: Store, record: dict[str, Any]) -> str:
-    """Writes ``reports/<run id>.html`` and ``reports/latest.html`` to the store; returns the path or URL of the one."""
+    """Writes ``reports/<run id>.html`` and ``reports/latest.html`` to the store; returns the path or URL of the one.
+
+    Adds to the record which products are ``below`` simple baselines.
+    """
     with drawings_of(_latest(store)):
-        page = render(store, record).encode()
+        contents = gather(store, record)
+        page = _rendered(contents).encode()
+    record["below"] = [str(one) for one in contents.below]
     relative = f"reports/{record['id']}.html"
     for name in (relative, _LATEST):
         store.files.write(name, page)
@@ -84,7 +97,8 @@ def _environment() -> Environment:
         "metric": formats.metric,
         "metric_value": formats.metric_value,
         "percent": formats.percent,
-        "rate": formats.rate,
+        "percentage": formats.percentage,
+        "significant": formats.significant,
         "when": formats.when,
         "full_name": _full_name,
         "data_uri": data_uri,
@@ -108,6 +122,12 @@ def _sections(contents: Contents) -> list[Markup]:
         Markup(_environment().get_template(section.declared.template).render(c=section.contents, plots=section.plots))
         for section in shown
     ]
+
+
+def _drawn(trend: Trend) -> tuple[str, str, str]:
+    """The title of a metric over runs, its plot, and its values as a sentence."""
+    first, last, median = (formats.significant(value) for value in trend.summary)
+    return trend.title, trend_svg(trend), f"first {first}, last {last}, median {median} of {len(trend.points)} runs"
 
 
 def _cards(contents: Contents) -> list[tuple[str, str]]:

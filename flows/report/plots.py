@@ -142,6 +142,12 @@ def as_svg(figure: Any) -> str:
     return f"{text[start:inside]}\n<style>{_style()}</style>{text[inside:]}"
 
 
+def themed(inside: str, width: int, height: int) -> str:
+    """An SVG of some elements, with the fonts and the dark colours of all plots."""
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}">'
+    return f"{head}<style>{_style()}</style>{inside}</svg>"
+
+
 def _style() -> str:
     """Inserts the fonts of the reader's system, and dark colours for a dark scheme."""
     return f"text{{font-family:{_FONTS} !important}}{_dark_rules()}"

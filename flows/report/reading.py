@@ -1,5 +1,6 @@
 """Reading a run's record and artifacts for a section whose parts may fail independently."""
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
@@ -43,6 +44,14 @@ def quality_of(record: Mapping[str, Any], artifact: str, *, part: str | None = N
     """The quality metrics of the first stage with an artifact of this contract; empty if there is none."""
     stage = stage_of(record, artifact, part=part)
     return dict(stage["quality"]) if stage else {}
+
+
+def metrics_of(record: Mapping[str, Any], artifact: str, names: Mapping[str, str]) -> list[tuple[str, float]]:
+    """Those of some quality metrics that the last stage with an artifact of this contract has, by their display names."""
+    stages = [stage for stage in record["stages"] if Ref.parse(stage["ref"]).name == artifact]
+    quality = stages[-1]["quality"] if stages else {}
+    values = ((title, quality.get(name)) for name, title in names.items())
+    return [(title, float(value)) for title, value in values if isinstance(value, int | float) and math.isfinite(value)]
 
 
 def without_others(record: Mapping[str, Any], word: str) -> dict[str, Any]:

@@ -1,8 +1,9 @@
 """Calendar days: which day a scheduled run is for, which day it is, and the days between two. Safe where clocks change."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from itertools import groupby
 from zoneinfo import ZoneInfo
 
 from fingerpost.schemas.errors import UsageError
@@ -39,6 +40,19 @@ def days_between(first: str, last: str) -> list[str]:
             " shorter range"
         )
     return [(day + timedelta(days=number)).isoformat() for number in range(count)]
+
+
+def months(days: Sequence[str]) -> Iterator[tuple[str, list[list[str]]]]:
+    """The months of some days, each as weeks of seven; empty cells outside of the month."""
+    for month, members in groupby(sorted(days), key=lambda day: day[:7]):
+        present = list(members)
+        first, last = date.fromisoformat(present[0]), date.fromisoformat(present[-1])
+        monday, weeks = first - timedelta(days=first.weekday()), []
+        while monday <= last:
+            week = [(monday + timedelta(days=number)).isoformat() for number in range(7)]
+            weeks.append([day if day.startswith(month) else "" for day in week])
+            monday += timedelta(days=7)
+        yield month, weeks
 
 
 @dataclass(frozen=True)

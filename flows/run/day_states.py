@@ -1,12 +1,12 @@
 """The state of a day of a flow and collection, as every command and page names it. Imports no Prefect.
 
 A day's record has the outcome of its newest run (`recorded_state`). Whether a run with the same request would change
-its artifacts needs a plan, which ``fingerpost.flows.ops.backfill.partitions`` compares with the record; the states that
+its artifacts needs a plan, which ``fingerpost.flows.run.partitions`` compares with the record; the states that
 `watch_freshness` finds in this way are kept in ``.states/<flow>/<collection>.json`` for readers that cannot plan.
 """
 
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -25,6 +25,7 @@ STATES = {
     "failed": ("✗", "red"),
     "quarantined": ("!", "magenta"),
     "running": ("▸", "cyan"),
+    "waiting": ("◌", "blue"),
 }
 #: Names of errors that say nothing about the day: its run was stopped, or lost Prefect's server.
 _INTERRUPTIONS = frozenset(
@@ -112,16 +113,16 @@ def kept_states(store: Store, flow: str, collection: str) -> Look | None:
     return Look(datetime.fromisoformat(body["at"]), days)
 
 
-def newest_states(look: Look, records: Mapping[str, Mapping[str, Any]], running: Collection[str]) -> dict[str, str]:
-    """The states of the days of a look, and of those that run or have run since."""
+def newest_states(look: Look, records: Mapping[str, Mapping[str, Any]], at_work: Mapping[str, str]) -> dict[str, str]:
+    """The states of the days of a look, and of those that run, wait or have run since: ``at_work`` are states by day."""
     states = {day.day: day.state for day in look.days}
     for day, record in records.items():
         if not mismatch(record.get("at"), moment) and moment(record["at"]) > look.at:
             states[day] = recorded_state(record)
     for day, state in states.items():
-        if state == "running" and day not in running:
+        if state in ("running", "waiting") and day not in at_work:
             states[day] = recorded_state(records.get(day, {}))
-    return states | dict.fromkeys(running, "running")
+    return {**states, **at_work}
 
 
 def _path(flow: str, collection: str) -> str:

@@ -1,13 +1,16 @@
 """Planning a flow without running it, for the commands."""
 
 from dataclasses import asdict
+from datetime import UTC, datetime
 
 from fingerpost.flows.run.console import table_of, wide_console
+from fingerpost.flows.run.late_input import would_wait
 from fingerpost.flows.run.plain_text import echo_json
 from fingerpost.flows.run.plan import Plan, figures, plan_in
-from fingerpost.flows.run.request import RunRequest
+from fingerpost.flows.run.request import ResolvedRequest, RunRequest
 from fingerpost.flows.run.runtime import planning
 from fingerpost.flows.run.start import known
+from fingerpost.schemas.store import Store
 
 
 def plan_of(flow: str, request: RunRequest) -> Plan:
@@ -16,6 +19,16 @@ def plan_of(flow: str, request: RunRequest) -> Plan:
     with planning(flow, request) as run:
         recipe.fn(request)
     return plan_in(flow, run.env)
+
+
+def show_wait(flow: str, request: RunRequest, *, as_json: bool) -> bool:
+    """Prints what a run that is asked to wait for its input would wait for now; returns whether it would wait."""
+    settings = ResolvedRequest.of(request).settings
+    words = would_wait(Store(settings.store), flow, settings, now=datetime.now(UTC))
+    if words:
+        said = f"{flow} of {settings.input.collection}, {settings.day}: {words}"
+        echo_json({"flow": flow, "waits": said}) if as_json else wide_console().tell(said)
+    return bool(words)
 
 
 def show_plan(flow: str, request: RunRequest, *, as_json: bool) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from fingerpost.schemas.errors import FingerpostError
+from fingerpost.schemas.memory import ADVICE, lacks_memory
 from fingerpost.schemas.urls import without_credentials
 from fingerpost.schemas.wording import cut
 
@@ -99,8 +100,8 @@ def _of_settings(problem: BaseException, files: list[Path]) -> str:
 
 
 def _of_machine(problem: BaseException, files: list[Path]) -> str:
-    if isinstance(problem, MemoryError):
-        return "memory: expected enough for this, found no more; use fewer workers, smaller shards or a larger machine"
+    if lacks_memory(problem) and not isinstance(problem, OSError):
+        return f"memory: expected enough for this, found no more ({said(problem, most=120)}); {ADVICE}"
     if isinstance(problem, UnicodeEncodeError):
         return (
             f"output: expected it to take every character, found one that {problem.encoding} has not; set"

@@ -12,11 +12,17 @@ from fingerpost.flows.run.collections import asked_collection, asked_profile, co
 from fingerpost.flows.run.day_states import DayState, recorded_state
 from fingerpost.flows.run.profiles import load_settings
 from fingerpost.flows.run.schedule_pause import Pause, pause_of
+from fingerpost.flows.run.waits import waiting_days
 from fingerpost.schemas.errors import CorruptArtifactError, FingerpostError
 from fingerpost.schemas.records import built, checked, leave_out
 from fingerpost.schemas.store import Store
-from fingerpost.schemas.urls import public_url
 from fingerpost.tasks.ledger import partitioned, partitions
+
+#: What is said before the first night.
+NOTHING_DUE = (
+    "No schedule has run a day yet, so none is late. `fingerpost deploy --list` shows when the first is due, and `--flow`"
+    " checks a flow without a schedule."
+)
 
 
 @dataclass(frozen=True)
@@ -88,13 +94,15 @@ def freshness(
     *,
     now: datetime,
     pause: Pause = Pause(),
+    waiting: Mapping[str, DayState] | None = None,
 ) -> Freshness:
     """The late days at an aware moment, by the records of a flow's days.
 
     Days before the first scheduled one do not count, and neither do those in a ``pause`` of the schedule and those
     longer ago than ``deadline.days``. Without any scheduled day, only the newest day that is due can be late.
+    ``waiting`` are the states of days for whose input a run waits; until their deadline, these are not late.
     """
-    due = deadline.due(now)
+    due, waits = deadline.due(now), waiting or {}
     # A run for a day to come says nothing about how new the data are.
     begun = logical_day(now, timezone=deadline.timezone)
     fresh = sorted(day for day, record in records.items() if record.get("state") == "completed" and day <= begun)
@@ -105,10 +113,14 @@ def freshness(
         record = records.get(day, {})
         if record.get("state") != "completed" and not pause.holds(day):
             since = deadline.moment(day).isoformat()
-            late.append(LateDay(day, since, recorded_state(record), str(record.get("error", ""))))
+            state = DayState(day, recorded_state(record), str(record.get("error", "")))
+            state = waits.get(day, state)
+            late.append(LateDay(day, since, state.state, state.reason))
     newest = fresh[-1] if fresh else ""
-    shown = {day for day in deadlines if not pause.holds(day)} | {day for day in records if oldest <= day <= begun}
-    days = tuple(DayState(day, recorded_state(records.get(day, {}))) for day in sorted(shown))
+    shown = {day for day in deadlines if not pause.holds(day)} | {
+        day for day in [*records, *waits] if oldest <= day <= begun
+    }
+    days = tuple(waits.get(day) or DayState(day, recorded_state(records.get(day, {}))) for day in sorted(shown))
     return Freshness(flow, collection, newest, due, deadline.moment(due).isoformat(), tuple(late), days)
 
 
@@ -145,8 +157,7 @@ def scheduled_freshness(store: Store, *, now: datetime) -> list[Freshness]:
         records = partitions(store, flow, collection)
         deadline = recorded_deadline(records)
         if deadline is not None:
-            pause = pause_of(store, flow, collection)
-            entries.append(freshness(flow, collection, deadline, records, now=now, pause=pause))
+            entries.append(_found(store, flow, collection, deadline, records, now))
     return entries
 
 
@@ -156,21 +167,33 @@ def unscheduled(store: Store, scheduled: list[Freshness], *, now: datetime) -> l
     for flow, collection in partitioned(store):
         if (flow, collection) not in known:
             records = partitions(store, flow, collection)
-            found = freshness(flow, collection, Deadline(), records, now=now)
-            if days := tuple(day for day in found.days if day.day in records):
+            found = _found(store, flow, collection, Deadline(), records, now)
+            if days := tuple(day for day in found.days if day.day in records or day.state == "waiting"):
                 entries.append(replace(found, late=(), days=days))
     return entries
 
 
 def named_freshness(store: Store, flow: str, collection: str, deadline: Deadline, *, now: datetime) -> Freshness:
     """The freshness of one flow and collection, scheduled or not."""
-    records, pause = partitions(store, flow, collection), pause_of(store, flow, collection)
-    return freshness(flow, collection, deadline, records, now=now, pause=pause)
+    return _found(store, flow, collection, deadline, partitions(store, flow, collection), now)
+
+
+def _found(
+    store: Store,
+    flow: str,
+    collection: str,
+    deadline: Deadline,
+    records: Mapping[str, Mapping[str, Any]],
+    now: datetime,
+) -> Freshness:
+    """The freshness by these records, and by what the store has of the schedule's pause and of days that wait."""
+    pause, waiting = pause_of(store, flow, collection), waiting_days(store, flow, collection, now=now)
+    return freshness(flow, collection, deadline, records, now=now, pause=pause, waiting=waiting)
 
 
 def freshness_lines(entries: list[Freshness]) -> list[str]:
-    """One line per flow and collection, and one per day that is late or not fresh."""
-    lines = []
+    """One line per flow and collection, and one per day that is late or not fresh; a sentence where there are none."""
+    lines = [] if entries else [NOTHING_DUE]
     for entry in entries:
         late = {day.day for day in entry.late}
         others = [day for day in entry.days if day.day not in late and day.state != "fresh"]
@@ -196,9 +219,9 @@ def as_plain(entries: list[Freshness]) -> list[dict[str, Any]]:
 
 
 def look(store: Store, *, flow: str = "", profile: str = "", collection: str = "") -> list[Freshness]:
-    """The freshness of a flow under a profile's deadline, or of everything that a schedule runs.
+    """The freshness of a flow under a profile's deadline, or of everything that a schedule runs: nothing before a first day.
 
-    FingerpostError if no day was scheduled.
+    FingerpostError for a collection of which no day was scheduled in a store where days of others were.
     """
     now = datetime.now(UTC)
     if flow:
@@ -209,10 +232,11 @@ def look(store: Store, *, flow: str = "", profile: str = "", collection: str = "
         settings, origins = load_settings(named, overrides={"input.collection": collection} if collection else {})
         name = settings.input.collection if names_collection(origins) else collection_with_days(store, flow)
         return [named_freshness(store, flow, name, Deadline.of(settings), now=now)]
-    entries = [entry for entry in scheduled_freshness(store, now=now) if collection in {"", entry.collection}]
-    if not entries:
+    entries = scheduled_freshness(store, now=now)
+    chosen = [entry for entry in entries if collection in {"", entry.collection}]
+    if entries and not chosen:
         raise FingerpostError(
-            f"store {public_url(store.url)}: expected days that a schedule asked for, found none; name --flow and"
-            " --profile, or deploy a schedule"
+            f"collection {collection}: expected days that a schedule asked for, found only those of"
+            f" {', '.join(sorted({entry.collection for entry in entries}))}; correct it, or name --flow and --profile"
         )
-    return entries
+    return chosen

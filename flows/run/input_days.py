@@ -159,9 +159,14 @@ def days_read(settings: Any, setting: str, imports: StoredImports, *, before: Co
 
 def check_own_day(settings: Any, pattern: str, names: Iterable[str]) -> None:
     """InputError if a run's own day has no file, and the store no import (of these contracts) of that day."""
-    files, path = Store(settings.store).files, pattern.replace(DAY, settings.day)
-    if not any(files.names(f"{name}/day={settings.day}") for name in names if name):
-        input_files(path)
+    if not has_own_import(settings, names):
+        input_files(pattern.replace(DAY, settings.day))
+
+
+def has_own_import(settings: Any, names: Iterable[str]) -> bool:
+    """Whether the store has an import (of these contracts) of a run's own day."""
+    files = Store(settings.store).files
+    return any(files.names(f"{name}/day={settings.day}") for name in names if name)
 
 
 def change_of_days(before: Mapping[str, str], now: Mapping[str, str]) -> str:

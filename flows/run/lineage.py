@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import chain
 from typing import Any
@@ -11,6 +11,7 @@ from fingerpost.flows import domains
 from fingerpost.flows.domains.domain import Domain, InputFile, named
 from fingerpost.flows.run.profiles import settings_read, value_at
 from fingerpost.schemas.errors import CorruptArtifactError, FingerpostError, ForeignArtifactError, MissingArtifactError
+from fingerpost.schemas.figures import significant
 from fingerpost.schemas.inputs.days import DAY
 from fingerpost.schemas.publish import Pointer, products, published_collection
 from fingerpost.schemas.records import leave_out
@@ -215,7 +216,7 @@ def as_mermaid(lineage: Lineage) -> str:
         label = "<br/>".join(_label(word) for word in words if word)
         name, shape = names[node.key], '["{}"]' if node.day else '(["{}"])'
         lines.append(f"  {name}{shape.format(label)}{f':::{node.state}' if node.state else ''}")
-    for key, source_key in _direct(lineage):
+    for key, source_key in direct_inputs(lineage.nodes):
         lines.append(f"  {names[source_key]} --> {names[key]}")
     for number, live in enumerate(lineage.live):
         lines += [f'  live{number}(["live: {_label(live)}"])', f"  {names[lineage.target]} --> live{number}"]
@@ -223,10 +224,10 @@ def as_mermaid(lineage: Lineage) -> str:
     return "\n".join(lines)
 
 
-def _direct(lineage: Lineage) -> Iterator[tuple[str, str]]:
-    """The (node, input) pairs without those that follow from others (the transitive reduction)."""
+def direct_inputs(nodes: Sequence[Node]) -> Iterator[tuple[str, str]]:
+    """The (node, input) pairs of nodes, inputs first, without those that follow from others (transitive reduction)."""
     above: dict[str, set[str]] = {}
-    for node in lineage.nodes:
+    for node in nodes:
         inputs = dict.fromkeys(node.inputs.values())
         above[node.key] = {*inputs, *(key for source_key in inputs for key in above.get(source_key, ()))}
         for source_key in inputs:
@@ -267,7 +268,9 @@ def _words(node: Node, role: str, *, again: bool) -> str:
     name = f"{role}: {node.title}" if role and not role.startswith("members_") else node.title
     if again:
         return f"{name} (see above)"
-    figures = [f"{key} {value:g}" for key, value in node.quality.items() if isinstance(value, int | float)][:3]
+    figures = [
+        f"{key} {significant(value, 6)}" for key, value in node.quality.items() if isinstance(value, int | float)
+    ][:3]
     return (
         f"{name} {node.day}"
         f" ({', '.join([f'{sum(node.rows.values()):,} rows', *([node.state] if node.state else []), *figures])})"

@@ -13,9 +13,12 @@ from prefect.context import FlowRunContext
 
 from fingerpost.flows.report.contents import Contents, gather
 from fingerpost.flows.report.plots import data_uri, on_white
-from fingerpost.flows.run.lineage import Lineage, as_mermaid, ends_of, lineage_of, table_rows
+from fingerpost.flows.run.lineage import Lineage, ends_of, lineage_of, table_rows
+from fingerpost.flows.run.lineage_picture import alternative, as_svg
 from fingerpost.flows.run.loggers import warn
 from fingerpost.flows.run.markdown import code, escaped, table, table_of_rows
+from fingerpost.flows.run.server import serving
+from fingerpost.schemas.figures import percentage
 from fingerpost.schemas.store import Store
 from fingerpost.schemas.urls import without_credentials
 from fingerpost.tasks.ledger import full_name
@@ -46,7 +49,7 @@ def show_run(store: Store, record: Mapping[str, Any]) -> None:
     if FlowRunContext.get() is None:
         return
     words = f"{record['flow']} of {record['collection']}, {record['day']}: {record['state']}"
-    for part in (_show_stages, _show_quality, _show_summary, _show_lineage):
+    for part in (_show_stages, _show_quality, _show_summary, _show_lineage, _show_days):
         try:
             part(store, dict(record), words)
         except Exception as problem:
@@ -91,6 +94,28 @@ def _show_lineage(store: Store, record: dict[str, Any], words: str) -> None:
         create_markdown_artifact(markdown="\n".join(pages), key=key, description=escaped(words))
 
 
+def _show_days(store: Store, record: dict[str, Any], words: str) -> None:
+    # Imported here: days are planned by what runs are made of.
+    from fingerpost.flows.run.days_page import show_days
+    from fingerpost.flows.run.runtime import backfilling
+
+    # The server of a run has no pages, and a backfill shows its days at its end.
+    if not serving() and not backfilling.get():
+        show_days(store, record["flow"], record["collection"])
+
+
+def show_waiting_day(store: Store, flow: str, collection: str, day: str) -> None:
+    """Renews the calendar of a run's collection as its day begins to wait; does nothing outside of a flow."""
+    from fingerpost.flows.run.days_page import show_days
+
+    if FlowRunContext.get() is None or serving():
+        return
+    try:
+        show_days(store, flow, collection, also=[day])
+    except Exception as problem:
+        warn(_log, f"the calendar of {collection} is not renewed", problem)
+
+
 def stage_rows(record: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The stages: reused or run, why, rows, seconds, peak memory."""
     return [
@@ -128,6 +153,7 @@ def summary(record: Mapping[str, Any], contents: Contents, pictures: Sequence[tu
         f"**{record['state']}** after {record['seconds']:,.1f} s, run `{record['id']}`, profile"
         f" {code(record['profile'])}."
         + (f"\n\n> {escaped(without_credentials(record['error']))}" if record["error"] else ""),
+        *(f"**{escaped(str(one))}.**" for one in contents.below),
         *(escaped(note) for note in record.get("notes", ())),
         "## Publication",
         _publication(record),
@@ -154,10 +180,11 @@ def plots(contents: Contents) -> list[tuple[str, str]]:
 
 
 def lineage_page(lineage: Lineage) -> str:
-    """The lineage as a Mermaid diagram, and as a table for viewers that draw none."""
+    """The lineage as a picture and as a table."""
     rows = table(("what", "day", "rows", "in this run", "made of"), table_rows(lineage))
     live = f"Live as {escaped(', '.join(lineage.live))}." if lineage.live else "Not live."
-    return f"Lineage of {code(lineage.target)}. {live}\n\n```mermaid\n{as_mermaid(lineage)}\n```\n\n{rows}\n"
+    picture = f"![{escaped(alternative(lineage))}]({data_uri(as_svg(lineage))})"
+    return f"Lineage of {code(lineage.target)}. {live}\n\n{picture}\n\n{rows}\n"
 
 
 def _publication(record: Mapping[str, Any]) -> str:
@@ -188,7 +215,7 @@ def _quarantine(contents: Contents) -> str:
     """Rows, fraction and reasons per input; reasons and counts alone, since the rows are the user's data."""
     parts = []
     for quarantine in contents.quarantines:
-        share = "" if quarantine.share is None else f" ({100 * quarantine.share:.2f} % of the input)"
+        share = "" if quarantine.share is None else f" ({percentage(quarantine.share)} of the input)"
         parts.append(f"{escaped(quarantine.title)}: {quarantine.rows:,} rows were quarantined{share}.")
         if quarantine.reasons:
             parts.append(table(("reason", "rows"), quarantine.reasons.items()))

@@ -34,9 +34,9 @@ class _Bars(Progress):
 
 
 class RunProgress:
-    """Reports stages to the terminal (unless quiet), to a log file if one is named, and to the Prefect UI."""
+    """Reports stages to the terminal (unless quiet), to a log file if one is named, and (``in_ui``) to the Prefect UI."""
 
-    def __init__(self, *, quiet: bool = False, log_file: Path | None = None) -> None:
+    def __init__(self, *, quiet: bool = False, log_file: Path | None = None, in_ui: bool = True) -> None:
         self.console = TextConsole(stderr=True, quiet=quiet)
         self._bars = _Bars(
             SpinnerColumn(),
@@ -54,7 +54,7 @@ class RunProgress:
         self._updated: dict[str, float] = {}
         self._log = _log_to(log_file) if log_file else None
         # That of the outermost flow run, so that its page also shows the stages of its parts.
-        self._flow_log = get_run_logger() if FlowRunContext.get() else None
+        self._flow_log = get_run_logger() if in_ui and FlowRunContext.get() else None
 
     def begin(self, stage: str, total: int) -> None:
         """Reports that a stage starts, with ``total`` steps."""

@@ -29,7 +29,7 @@ def make_live(run: Run, ref: Ref) -> None:
 _ATTEMPTS = 5
 
 
-@task(cache_policy=NO_CACHE, persist_result=False)
+@task(task_run_name="publish_product {ref.name} {ref.day}", cache_policy=NO_CACHE, persist_result=False)
 def publish_product(run: Run, ref: Ref) -> None:
     """Checks the gates, with a replay of real queries if there are any, and makes a product live, or raises GateError.
 

@@ -85,6 +85,12 @@ class RunRequest(BaseModel):
             " record; empty keeps it back"
         ),
     )
+    wait: bool = Field(
+        default=False,
+        description=(
+            "wait for the input files of the day where they are late, as scheduled runs do with schedule.wait_for_input"
+        ),
+    )
     dry_run: bool = Field(default=False, description="show what would run and why, without running it")
 
     @field_validator("accept_change")

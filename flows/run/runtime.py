@@ -4,7 +4,7 @@ import logging
 import os
 import secrets
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import asdict, dataclass, field
@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from prefect import Flow
+from prefect import Flow, get_run_logger, task
+from prefect.cache_policies import NO_CACHE
 from prefect.context import FlowRunContext
 from prefect.runtime import flow_run
 from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
@@ -23,14 +24,17 @@ from fingerpost.flows.run.execution import close_executor, executor_of
 from fingerpost.flows.run.expectations import Expectations
 from fingerpost.flows.run.failures import alert_of_failure, deadline_kept
 from fingerpost.flows.run.faults import said
+from fingerpost.flows.run.input_wait import leave_between_looks, waits
 from fingerpost.flows.run.inputs import remember
-from fingerpost.flows.run.page import prefect_run, show_run, show_table
+from fingerpost.flows.run.late_input import LateInputError, wait_for_input
+from fingerpost.flows.run.page import prefect_run, show_run, show_table, show_waiting_day
 from fingerpost.flows.run.plan import Plan, accuracy, plan_in, rows_of
 from fingerpost.flows.run.profiles import in_force, limits_digest
 from fingerpost.flows.run.progress import RunProgress
 from fingerpost.flows.run.request import ResolvedRequest, RunRequest
 from fingerpost.flows.run.rewriting import rewriting
 from fingerpost.flows.run.section import SettingsError
+from fingerpost.flows.run.waits import Waiting
 from fingerpost.schemas.corpus import QUARANTINE
 from fingerpost.schemas.errors import CorruptArtifactError, FingerpostError
 from fingerpost.schemas.inputs.forms import first_rows
@@ -147,20 +151,22 @@ executor_override: ContextVar[Executor | None] = ContextVar("fingerpost_executor
 
 
 def part(flow: "Flow[..., Any]", request: RunRequest) -> None:
-    """Runs a flow as a part of the running one: as its subflow, or as plain code where a plan is made.
+    """Runs a flow as a part of the running one: as a task around its stages, or as plain code where a plan is made.
 
+    Not as a subflow: Prefect lists every subflow as a run of its own, so that one night would be up to eight entries.
     Only the outermost flow is retried after a failure; retries of a part would multiply.
     """
     run = _run.get()
-    if run is not None and run.env.planning:
+    if run is None or run.env.planning:
         flow.fn(request)
         return
-    with without_heartbeat():
-        flow.with_options(retries=0)(request)
+    recipe: Callable[[RunRequest], None] = flow.fn
+    name = f"{flow.name} {run.env.collection} {run.env.day}"
+    task(name=flow.name, task_run_name=name, retries=0, cache_policy=NO_CACHE, persist_result=False)(recipe)(request)
 
 
 def without_heartbeat() -> AbstractContextManager[Any]:
-    """Flows called inside send no heartbeats: for a part of a flow that sends them, or where no server listens.
+    """Flows called inside send no heartbeats, for which no one listens on the server of a run.
 
     Prefect waits up to a second for the heartbeat thread at the end of each flow.
     """
@@ -169,17 +175,18 @@ def without_heartbeat() -> AbstractContextManager[Any]:
 
 def named() -> str:
     """The name of the flow run that begins: flow, collection and day."""
-    surrounding = _run.get()
-    settings = surrounding.settings if surrounding is not None else settings_of(_asked())
+    settings = settings_of(_asked())
     return f"{flow_run.flow_name} {settings.input.collection} {settings.day}"
 
 
 @contextmanager
-def planning(flow: str, request: RunRequest) -> Iterator[Run]:
-    """A planning run: stages record what they would do, and nothing is written."""
+def planning(flow: str, request: RunRequest, *, in_ui: bool = False) -> Iterator[Run]:
+    """A planning run: stages record what they would do, and nothing is written; notes go to the UI if asked for."""
     settings = request.resolve(_scheduled())
     _check_forced(settings.force)
-    run = _new_run(flow, request, settings, Store(settings.store), SerialExecutor(), RunProgress(quiet=True))
+    run = _new_run(
+        flow, request, settings, Store(settings.store), SerialExecutor(), RunProgress(quiet=True, in_ui=in_ui)
+    )
     run.env.planning = True
     token = _run.set(run)
     try:
@@ -221,7 +228,7 @@ def running(flow: str, request: RunRequest) -> Iterator[Run]:
         yield surrounding
         return
     if request.dry_run:
-        with planning(flow, request) as run:
+        with planning(flow, request, in_ui=True) as run:
             yield run
         _show_plan(plan_in(flow, run.env))
         return
@@ -232,9 +239,11 @@ def running(flow: str, request: RunRequest) -> Iterator[Run]:
     _check_forced(settings.force)
     store = Store(settings.store).prepare()
     override = executor_override.get()
-    executor: Executor = override or executor_of(settings)
     shown = watching.get(Watching())
     progress = RunProgress(quiet=shown.quiet, log_file=shown.log_file)
+    # Before there is an executor: a run that waits holds no workers.
+    late, waited = _waited(store, flow, settings, progress) if waits(request, settings) else (None, "")
+    executor: Executor = override or (SerialExecutor() if late else executor_of(settings))
     run = _new_run(flow, request, settings, store, executor, progress)
     token = _run.set(run)
     state, error, kind = "failed", "stopped", ""
@@ -244,6 +253,10 @@ def running(flow: str, request: RunRequest) -> Iterator[Run]:
             environment(run.env),
             limited(settings.input.limits),
         ):
+            if late:
+                raise late
+            if waited:
+                run.note(waited)
             yield run
             if rewriting.get() is None:
                 try:
@@ -261,6 +274,20 @@ def running(flow: str, request: RunRequest) -> Iterator[Run]:
         if executor is not override:
             close_executor(executor)
         shown.ended.append(_finish(run, state, error, kind))
+
+
+def _waited(store: Store, flow: str, settings: Settings, progress: RunProgress) -> tuple[LateInputError | None, str]:
+    """Waits for the input of a run; its error if that is late, and a note if it came after a wait."""
+
+    def leave(wait: Waiting) -> None:
+        if wait.at == wait.since:
+            show_waiting_day(store, flow, settings.input.collection, settings.day)
+        leave_between_looks(wait)
+
+    try:
+        return None, wait_for_input(store, flow, settings, say=progress.say, leave=leave)
+    except LateInputError as problem:
+        return problem, ""
 
 
 def _new_run(
@@ -297,6 +324,7 @@ def _show_plan(plan: Plan) -> None:
     )
     if FlowRunContext.get():
         show_table(rows_of(plan), key="plan", description=words)
+        get_run_logger().info(words)
     logging.getLogger("fingerpost.plan").info(words)
 
 
@@ -355,6 +383,8 @@ def _write_report(run: Run, record: dict[str, Any]) -> None:
 
     try:
         record["report"] = write(run.env.store, record)
+        for line in record["below"]:
+            run.progress.say(line)
         run.progress.log(f"report {record['report']}")
     except Exception as problem:
         run.progress.say(f"report not written: {type(problem).__name__}: {problem}")

@@ -1,5 +1,6 @@
-"""Prefect's server with three fixes: its pages contact no other host, its event loop never waits for a database lock, and
-no request is refused because two transactions of SQLite met.
+"""Prefect's server with five fixes: its pages contact no other host, its event loop never waits for a database lock, no
+request is refused because two transactions of SQLite met, servers that start together on one new file do not make its
+tables twice, and a database that stays locked is told in one line.
 
 Pages: the newer UI starts an analytics library on every page, which fetches its settings from its vendor whatever the
 server's settings. A Content-Security-Policy makes the browser refuse that and any other foreign address, such as that
@@ -14,15 +15,26 @@ out. Therefore such a cursor is closed at once, by the thread of its connection.
 Transactions: a transaction of SQLite that has read something may no longer write once another one has written. Prefect
 answers 503 then, and its client asks again after two to four seconds; so it was with every subflow of a run. Therefore
 a transaction takes its turn to write when it begins.
+
+Tables: a new SQLite file gets its tables, and those of a newer Prefect, when a server starts, statement by statement and
+each in a transaction of its own. Two runs that start at once, each with its server, would both make them, and all but
+one would end with "duplicate column name". Therefore servers of one file take turns.
+
+Lines: where another process holds the file longer than SQLite waits, the server's services log a traceback of fifty
+lines for each attempt, and try again.
 """
 
 import argparse
+import contextlib
+import fcntl
+import logging
 import os
 import socket
+import sqlite3
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 from urllib.parse import urlsplit
@@ -36,8 +48,11 @@ import uvicorn
 from aiosqlite import Cursor
 from fastapi import FastAPI
 from prefect.server.api.server import create_app
+from prefect.server.database import interface
 from prefect.server.database.configurations import AioSqliteConfiguration
-from prefect.settings import get_current_settings
+from prefect.settings import PREFECT_API_DATABASE_CONNECTION_URL, get_current_settings
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -85,6 +100,55 @@ def write_in_turn() -> None:
     AioSqliteConfiguration.begin_transaction = _begin_writing  # type: ignore[method-assign, assignment]
 
 
+_upgrade = interface.alembic_upgrade
+
+
+def _upgrade_in_turn(*arguments: Any, **named: Any) -> None:
+    with _alone(str(PREFECT_API_DATABASE_CONNECTION_URL.value() or "")):
+        _upgrade(*arguments, **named)
+
+
+def make_tables_in_turn() -> None:
+    """Makes servers of one SQLite file make its tables one after the other."""
+    interface.alembic_upgrade = _upgrade_in_turn
+
+
+@contextlib.contextmanager
+def _alone(url: str) -> Iterator[None]:
+    """A scope that one process at a time is in for a SQLite file, which a killed one leaves too; any for others."""
+    database = make_url(url).database if url.startswith("sqlite") else None
+    if not database or ":memory:" in database:
+        yield
+        return
+    with open(f"{database}.lock", "a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+class _Record(logging.LogRecord):
+    """A line of the log, without the traceback of a database that is locked."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        if self.exc_info and _is_locked(self.exc_info[1]):
+            self.msg = (
+                f"{self.getMessage()} (Prefect's database is locked, another process writes to it; it is tried again)"
+            )
+            self.args, self.exc_info = (), None
+
+
+def _is_locked(problem: BaseException | None) -> bool:
+    while isinstance(problem, BaseExceptionGroup):
+        problem = problem.exceptions[0]
+    found = problem.orig if isinstance(problem, OperationalError) else problem
+    return isinstance(found, sqlite3.OperationalError) and "is locked" in str(found)
+
+
+def tell_locks_in_one_line() -> None:
+    """Shortens what is logged of a locked database, whichever part of the server logs it."""
+    logging.setLogRecordFactory(_Record)
+
+
 def policy(api: str) -> str:
     """The policy of pages that call the API at an address; an empty address is the pages' own origin."""
     parts = urlsplit(api)
@@ -96,6 +160,8 @@ def app() -> FastAPI:
     """Prefect's API, services and pages, as ``prefect server start`` serves them, with the policy on every response."""
     close_failed_cursors()
     write_in_turn()
+    make_tables_in_turn()
+    tell_locks_in_one_line()
     app = create_app(final=True, ephemeral="PREFECT__SERVER_EPHEMERAL" in os.environ)
     app.add_middleware(
         WithHeaders,

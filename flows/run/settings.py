@@ -140,6 +140,31 @@ class ScheduleSettings(Section):
         pattern=r"^([01]\d|2[0-3]):[0-5]\d$",
         description="local time on the scheduled day after which a missing day is late",
     )
+    wait_for_input: bool = Field(
+        default=False,
+        description="whether scheduled runs wait for the input files of their day where these are late, instead of failing",
+    )
+    wait_interval: int = Field(
+        default=300,
+        ge=5,
+        le=3600,
+        description="seconds between two looks at late input files; files that have not changed for so long are complete",
+    )
+    wait_until: str = Field(
+        default="",
+        pattern=r"^(([01]\d|2[0-3]):[0-5]\d)?$",
+        description=(
+            "local time on the scheduled day at which a run stops waiting for its input and fails; empty is"
+            " schedule.deadline"
+        ),
+    )
+    wait_marker: Annotated[str, NamesFile()] = Field(
+        default="",
+        description=(
+            "file whose existence says that the input files are complete, with {day} for the day; empty: they are when"
+            " they have not changed for schedule.wait_interval"
+        ),
+    )
     catch_up: str = Field(
         default="latest",
         pattern="^(latest|all|skip)$",

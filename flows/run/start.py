@@ -21,7 +21,7 @@ from fingerpost.flows.run.api import Api, ApiError  # noqa: E402
 from fingerpost.flows.run.catalog import read_code  # noqa: E402
 from fingerpost.flows.run.flow_names import NIGHTLY, flow_names  # noqa: E402
 from fingerpost.flows.run.garbage import as_usual  # noqa: E402
-from fingerpost.flows.run.input_days import check_own_day  # noqa: E402
+from fingerpost.flows.run.input_files import check_inputs  # noqa: E402
 from fingerpost.flows.run.inputs import check_named  # noqa: E402
 from fingerpost.flows.run.request import ResolvedRequest, RunRequest  # noqa: E402
 from fingerpost.flows.run.rewriting import rewriting  # noqa: E402
@@ -30,7 +30,6 @@ from fingerpost.flows.run.section import SettingsError  # noqa: E402
 from fingerpost.flows.run.server import own_server, serving  # noqa: E402
 from fingerpost.schemas.errors import FingerpostError, InputError  # noqa: E402
 from fingerpost.schemas.inputs.days import DAY  # noqa: E402
-from fingerpost.schemas.inputs.files import input_files  # noqa: E402
 from fingerpost.schemas.inputs.limits import limited  # noqa: E402
 from fingerpost.schemas.inputs.queries import read_queries  # noqa: E402
 from fingerpost.tasks.code import unchanging_code  # noqa: E402
@@ -47,15 +46,14 @@ def known(name: str) -> "Flow[..., Any]":
 
 def silence_loggers() -> None:
     """Silences the loggers whose lines do not help people who watch a run in a terminal."""
-    for noisy in (
-        "distributed",
-        "prefect.server",
-        "prefect._internal",
-        "prefect.events",
-        "prefect.flow_runs",
-        "prefect.task_runs",
-    ):
+    for noisy in ("distributed", "prefect.server", "prefect._internal", "prefect.events"):
         logging.getLogger(noisy).setLevel(logging.CRITICAL)
+    # The log of a run is for the pages of a server that stays; on the server of this run nobody would read it.
+    level = logging.INFO if PREFECT_API_URL.value() and not serving() else logging.CRITICAL
+    for shown, least in (("prefect.flow_runs", level), ("prefect.task_runs", max(level, logging.WARNING))):
+        logger = logging.getLogger(shown)
+        logger.setLevel(least)
+        logger.propagate = False
 
 
 def check_server() -> None:
@@ -142,28 +140,3 @@ def load(name: str, settings: Settings) -> None:
     from fingerpost.flows.report.page import prepare
 
     prepare()
-
-
-def check_inputs(settings: Settings, flow: str) -> None:
-    """InputError, before anything starts, for an input file that is missing or has an unsupported form."""
-    read = domains.files_read(settings, flow)
-    own = {use.path for domain, uses in read.items() if domain.flow_name == flow for use in uses}
-    for domain, uses in read.items():
-        if flow == NIGHTLY:
-            reads = not (domain.skipped and named(domain.skipped)(settings))
-        else:
-            reads = any(domain in domains.with_needs(other) for other in domains.DOMAINS if other.flow_name == flow)
-        # A flow that has a file of its own does not read the same one for a domain that it would need otherwise.
-        if not reads or (domain.flow_name != flow and own & {use.path for use in uses}):
-            continue
-        if any(DAY in use.path for use in uses):
-            # Several days are read; the run itself looks for the earlier ones.
-            for use in uses:
-                if DAY in use.path:
-                    check_own_day(settings, use.path, [file.day_artifact for file in domain.inputs])
-            uses = [use for use in uses if DAY not in use.path]
-        elif hasattr(source := named(domain.source)(settings, flow, None), "check"):
-            source.check()
-            continue
-        for use in uses:
-            input_files(use.path)

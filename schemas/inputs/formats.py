@@ -20,6 +20,7 @@ from fingerpost.schemas.inputs.files import is_compressed, kind_of, lines_of, op
 from fingerpost.schemas.inputs.forms import DOCUMENTS, ROW_NUMBER, Form, Quarantine, chosen_columns
 from fingerpost.schemas.inputs.limits import check_parquet, limits
 from fingerpost.schemas.inputs.suppression import Suppressed, without_rows
+from fingerpost.schemas.memory import tell_memory
 from fingerpost.schemas.wording import cut
 
 #: Rows that are in memory as Python objects at a time.
@@ -168,6 +169,7 @@ def _read_parquet(file: Path, handle: IO[bytes], reading: Reading) -> Iterator[R
     try:
         parquet = parquet_file(content)
     except (pa.ArrowException, OSError) as problem:
+        tell_memory(problem, str(file))
         raise InputError(
             f"{file}: expected a Parquet file, found something else ({_line(problem)}); write it again, or rename it to"
             " its format"
@@ -181,6 +183,7 @@ def _read_parquet(file: Path, handle: IO[bytes], reading: Reading) -> Iterator[R
                 values.validate(full=True)
             yield RawBatch(columns, reading.take(batch.num_rows))
     except (pa.ArrowException, OSError) as problem:
+        tell_memory(problem, str(file))
         raise InputError(
             f"{file}: expected intact Parquet pages with UTF-8 texts, found {_line(problem)}; write it again"
         ) from problem

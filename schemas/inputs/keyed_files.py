@@ -10,6 +10,7 @@ from fingerpost.schemas.arrow_files import owned, parquet_file
 from fingerpost.schemas.errors import InputError
 from fingerpost.schemas.inputs.files import input_files, input_fingerprint, is_compressed, kind_of, lines_of, opened
 from fingerpost.schemas.inputs.formats import RawBatch, Reading, csv_records, json_object, read_file
+from fingerpost.schemas.memory import tell_memory
 from fingerpost.schemas.refs import digest_of
 
 #: Rows of JSON Lines that are looked at for columns.
@@ -34,6 +35,7 @@ def columns_of(file: Path) -> list[str]:
             try:
                 return list(parquet_file(owned(handle.read()) if is_compressed(file) else file).schema_arrow.names)
             except (pa.ArrowException, OSError) as problem:
+                tell_memory(problem, str(file))
                 raise InputError(f"{file}: expected a Parquet file, found {problem}; write it again") from problem
         if kind_of(file) == "CSV":
             records = (record for _, record in csv_records(file, handle) if isinstance(record, list) and record)

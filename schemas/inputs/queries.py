@@ -15,6 +15,7 @@ from fingerpost.schemas.errors import InputError
 from fingerpost.schemas.inputs.files import check_regular, is_compressed, kind_of, lines_of, opened
 from fingerpost.schemas.inputs.formats import csv_records
 from fingerpost.schemas.inputs.limits import check_parquet, limits
+from fingerpost.schemas.memory import tell_memory
 from fingerpost.schemas.wording import cut, listed, shown
 
 COLUMNS = ("query", "id", "grade")
@@ -142,6 +143,7 @@ def _parquet_rows(file: Path, handle: IO[bytes]) -> Iterator[tuple[str, dict[str
         _check_columns(file, names)
         rows = parquet.read(columns=[name for name in COLUMNS if name in names]).to_pylist()
     except (pa.ArrowException, OSError) as problem:
+        tell_memory(problem, str(file))
         raise InputError(
             f"{file}: expected a Parquet file, found {cut(' '.join(str(problem).split()), 300)}; write it again"
         ) from problem

@@ -24,6 +24,7 @@ from fingerpost.schemas.inputs.files import is_compressed, kind_of, opened
 from fingerpost.schemas.inputs.formats import csv_records, json_object
 from fingerpost.schemas.inputs.forms import DOCUMENTS, Form, chosen_columns
 from fingerpost.schemas.inputs.suppression import Suppressed
+from fingerpost.schemas.memory import tell_memory
 
 
 @dataclass(frozen=True)
@@ -173,6 +174,7 @@ def _parquet_without(file: Path, content: bytes, rule: _Rule) -> tuple[bytes, in
                 rest = _with_own_dictionaries(rows.filter(pa.array(keep, pa.bool_())))
                 writer.write_table(rest, row_group_size=max(len(keep), 1))
     except (pa.ArrowException, OSError) as problem:
+        tell_memory(problem, str(file))
         raise InputError(
             f"{file}: expected Parquet that can be rewritten, found {' '.join(str(problem).split())}; remove the rows"
             " by hand"

@@ -1,10 +1,12 @@
 """Answers of an index, and the conversion of similarity thresholds to search radii."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import ClassVar, Literal
 
 from fingerpost.tasks.corpus.snippets import Snippet
+from fingerpost.tasks.results import Listing
 
 #: The minimum similarity (l2: the maximum distance) of answers, if there is one.
 Radius = float | None
@@ -49,9 +51,9 @@ class Answer:
     snippet: Snippet | None = None
 
 
-@dataclass(frozen=True)
-class Answers:
-    """Answers, best first, with how they were found.
+@dataclass(frozen=True, repr=False)
+class Answers(Listing[Answer]):
+    """Answers, best first, with how they were found: a sequence of `Answer`, with ``to_pandas()`` and ``to_arrow()``.
 
     candidates: number of documents considered. distances, estimates: numbers of distances computed and estimated.
     method: how answers are ranked. search: "finger", "hnsw", or "" where no graph was searched. measure: the name of
@@ -72,6 +74,21 @@ class Answers:
     missing: tuple[str, ...] = ()
     spellings: dict[str, list[str]] = field(default_factory=dict)
     collapsed: int = 0
+
+    _columns_shown: ClassVar[tuple[str, ...]] = ("rank", "id", "title", "kind", "score", "first_sentence")
+
+    def _listed(self) -> tuple[type[Answer], Sequence[Answer]]:
+        return Answer, self.answers
+
+    @property
+    def ids(self) -> list[str]:
+        """The ids of the documents."""
+        return [answer.id for answer in self.answers]
+
+    @property
+    def scores(self) -> list[float]:
+        """What the answers are ordered by."""
+        return [answer.score for answer in self.answers]
 
 
 #: What the score of an answer by vectors is, by the metric of the index.

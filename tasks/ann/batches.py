@@ -1,6 +1,6 @@
 """Batches of queries as callers give them: vectors with names, and the rows that each query may find."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,33 @@ from fingerpost.tasks.ann.unit_rows import unit_rows
 Filters = str | Sequence[str | None] | None
 
 
+def query_vector(given: Any, *, columns: int, metric: str) -> NDArray[np.float32]:
+    """One vector (d,) as an index of a metric compares it, float32 (1, d).
+
+    ValueError for another length, for zeros, and for values that float32 cannot hold or that are not finite.
+    """
+    row = np.asarray(given)
+    if row.dtype == np.float32 and row.shape == (columns,) and metric != "cosine" and _ordinary(row):
+        return row[None]
+    wide = np.asarray(row, dtype=np.float64).reshape(1, -1)
+    if metric == "cosine" and np.isfinite(wide).all():
+        wide = unit_rows(wide).astype(np.float64)
+    with np.errstate(over="ignore"):
+        made = wide.astype(np.float32)
+    if made.shape[1] != columns or not np.isfinite(made).all() or not made.any():
+        raise ValueError(
+            f"vector: expected {columns} finite numbers, not all 0, got {made.shape[1]} numbers; compute it with the model"
+            " of the documents' vectors"
+        )
+    return made
+
+
+def _ordinary(row: NDArray[np.float32]) -> bool:
+    """Whether the squared length of a row is a number above 0; then its values are finite, and not all 0."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bool(0 < float(np.dot(row, row)) < np.inf)
+
+
 def batch_vectors(given: Any, *, columns: int, metric: str) -> tuple[list[str], NDArray[np.float32]]:
     """Names and vectors (q, d) of queries as an index of a metric compares them.
 
@@ -20,6 +47,11 @@ def batch_vectors(given: Any, *, columns: int, metric: str) -> tuple[list[str], 
     ValueError for another number of columns, and naming the first row of zeros or with values that are not finite.
     """
     names, values = _named(given)
+    if isinstance(values, np.ndarray) and values.dtype == np.float32 and values.ndim == 2 and metric != "cosine":
+        with np.errstate(over="ignore", invalid="ignore"):
+            squares = np.einsum("ij,ij->i", values, values)
+        if values.shape[1] == columns and bool(((squares > 0) & (squares < np.inf)).all()):
+            return names if names is not None else [str(row) for row in range(len(values))], values
     try:
         wide = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError):
@@ -48,11 +80,11 @@ def batch_keep(
     keep: KeepLike | Sequence[Sequence[str]] | None,
     *,
     mask: Callable[[str], NDArray[np.bool_]],
-    rows: Callable[[], Mapping[str, int]],
+    rows: Callable[[Sequence[str]], Sequence[int | None]],
 ) -> Keep | None:
     """The rows of ``size`` that each query may find; None where all may find all.
 
-    filters, keep: see `LiveIndex.search_batch`. mask: the rows that pass a condition. rows: of documents by id.
+    filters, keep: see `LiveIndex.search_batch`. mask: the rows that pass a condition. rows: of documents by their ids.
     ValueError for another number of conditions or lists than of queries, and for unknown ids.
     """
     chosen = None
@@ -96,15 +128,16 @@ def _listed(column: Any) -> list[Any]:
     return list(column.to_pylist() if hasattr(column, "to_pylist") else column)
 
 
-def _numbered(keep: Any, rows: Callable[[], Mapping[str, int]]) -> Any:
+def _numbered(keep: Any, rows: Callable[[Sequence[str]], Sequence[int | None]]) -> Any:
     """Lists of rows in place of lists of ids."""
     if isinstance(keep, Keep | np.ndarray):
         return keep
     lists = []
     for number, listed in enumerate(keep):
         named = list(listed)
-        known = rows() if any(isinstance(key, str) for key in named) else {}
-        unknown = [key for key in named if isinstance(key, str) and key not in known]
+        keys = [key for key in named if isinstance(key, str)]
+        known = dict(zip(keys, rows(keys), strict=True)) if keys else {}
+        unknown = [key for key in keys if known[key] is None]
         if unknown:
             raise ValueError(
                 f"keep of query {number}: expected ids of documents, got {unknown[0]!r}; leave it out, or correct it"

@@ -217,7 +217,7 @@ def _rotation(size: int, seed: int) -> NDArray[np.float64]:
     return rotation
 
 
-def _kept(sample: NDArray[np.float32], codes: Codes, random: np.random.Generator) -> float:
+def _kept(sample: NDArray[np.float32], codes: Codes, random: "np.random.Generator") -> float:
     """The fraction of rows' nearest neighbours in a sample that are among the nearest by estimate."""
     order = random.permutation(len(sample))
     asked, base = sample[order[: min(256, len(sample) // 2)]], sample[order[len(order) // 2 :]]

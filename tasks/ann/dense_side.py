@@ -11,7 +11,7 @@ from fingerpost.tasks.ann.exact import ExactIndex
 from fingerpost.tasks.ann.filtered import NOTHING, Nearest, nearest_kept
 from fingerpost.tasks.ann.neighbors import without_self
 from fingerpost.tasks.ann.search import Index, Metric
-from fingerpost.tasks.corpus.svd import project
+from fingerpost.tasks.corpus.projected_row import project_row
 from fingerpost.tasks.corpus.term_weights import TermWeights
 
 #: Rows of neighbours uint32 (r, m), padded with 0xFFFFFFFF, and cosines float32 (r, m).
@@ -78,7 +78,7 @@ class DenseSide:
 
     def vector(self, columns: NDArray[np.int64], weights: NDArray[np.float32]) -> NDArray[np.float32]:
         """The vector of a text with these terms, float32 (d,), of norm 1; zeros if it has none."""
-        return project(self.terms.row(columns, weights), self.components)[0]
+        return project_row(*self.terms.row(columns, weights), self.components)
 
     def nearest(self, vector: NDArray[np.float32], count: int, keep: NDArray[np.bool_] | None) -> Nearest:
         """The rows nearest to a vector (d,), of those in ``keep``; none to a vector of zeros."""

@@ -1,19 +1,29 @@
 """Answers to a batch of queries as arrays, and as the rows of a DataFrame."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fingerpost.tasks.ann.graph import NONE
 from fingerpost.tasks.ann.search import SearchResult
+from fingerpost.tasks.results import Listing, Rows, Tabular
 
 
 @dataclass(frozen=True)
-class Matches:
-    """The answers to queries, best first.
+class Match:
+    """One answer: the id of a document, what it is ordered by, and its row in the index."""
+
+    id: str
+    score: float
+    row: int
+
+
+@dataclass(frozen=True, repr=False)
+class Matches(Tabular, Sequence[Listing[Match]]):
+    """The answers to queries, best first, as arrays; also a sequence of listings, one for each query.
 
     queries: a name for each of q queries. rows: int64 (q, k), rows of the index, padded with -1. ids: objects (q, k), of
     documents, padded with "". scores: float32 (q, k), what answers are ordered by, padded with NaN. measure: what scores
@@ -42,22 +52,48 @@ class Matches:
             "row": self.rows[query, place],
         }
 
+    def __len__(self) -> int:
+        return len(self.queries)
+
+    @overload
+    def __getitem__(self, place: int) -> Listing[Match]: ...
+    @overload
+    def __getitem__(self, place: slice) -> Self: ...
+    def __getitem__(self, place: int | slice) -> Listing[Match] | Self:
+        if isinstance(place, slice):
+            return type(self)(self.queries[place], self.rows[place], self.ids[place], self.scores[place], self.measure)
+        count = int((self.rows[place] >= 0).sum())
+        parts = (array[place, :count].tolist() for array in (self.ids, self.scores, self.rows))
+        return Rows([Match(*cells) for cells in zip(*parts, strict=True)], Match)
+
+    def to_arrow(self) -> Any:
+        """The columns as a ``pyarrow.Table``."""
+        import pyarrow as pa  # imported here: most callers want arrays
+
+        kinds = {"query": pa.string(), "id": pa.string()}
+        return pa.table({name: pa.array(values, kinds.get(name)) for name, values in self.columns().items()})
+
     def to_pandas(self) -> Any:
         """The columns as a DataFrame."""
-        import pandas as pd  # imported here: most callers want arrays
+        import pandas as pd
 
         return pd.DataFrame(self.columns())
 
 
 def matches_of(
-    result: SearchResult, ids: NDArray[np.object_], queries: Sequence[str], metric: str, measure: str
+    result: SearchResult,
+    ids: Callable[[NDArray[np.int64]], Sequence[str]],
+    queries: Sequence[str],
+    metric: str,
+    measure: str,
 ) -> Matches:
-    """The answers of a search by vectors; ids: of all documents, objects (n,); metric: of the index."""
+    """The answers of a search by vectors; ids: those of documents by row; metric: of the index."""
     found = result.ids != NONE
     rows = np.where(found, result.ids.astype(np.int64), -1)
     near = np.where(found, result.distances, np.float32(0.0))
     scores = np.sqrt(np.maximum(near, 0)) if metric == "l2" else np.float32(1.0) - near
-    named = np.where(found, ids[np.maximum(rows, 0)], "") if len(ids) else np.full(rows.shape, "", np.object_)
+    named = np.full(rows.shape, "", np.object_)
+    named[found] = np.array(ids(rows[found]), dtype=np.object_)
     return Matches(queries, rows, named, np.where(found, scores, np.float32(np.nan)), measure)
 
 

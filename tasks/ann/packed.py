@@ -170,6 +170,11 @@ class PackedIndex:
             return kept
         return self._index.decoded()
 
+    def kept(self, rows: ArrayLike) -> NDArray[np.float32]:
+        """The kept vectors float32 (m, d) of row numbers (m,), for cosine of length one; no others are decoded."""
+        numbers = np.asarray(rows, dtype=np.int64)
+        return self._index.decoded(numbers if self._nodes is None else self._nodes[numbers])
+
     def search(
         self,
         queries: ArrayLike,
@@ -232,8 +237,7 @@ class PackedIndex:
 
     def _product(self, queries: NDArray[np.float32], rows: NDArray[np.int64], k: int) -> SearchResult:
         """The k nearest among some rows by a matrix product."""
-        nodes = rows if self._nodes is None else self._nodes[rows]
-        held = self._index.decoded(nodes)
+        held = self.kept(rows)
         asked = prepared_rows(queries, "queries", self.metric)
         halved = self.metric == "cosine" and self.header.keeping == "bits12"
         found = nearest_of_set(asked, held, squared_lengths(held), rows, k, "l2" if halved else self.metric)

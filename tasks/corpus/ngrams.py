@@ -2,13 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from fingerpost.ext.ngrams import count_ngrams, hash_ngrams
 from fingerpost.tasks.corpus.fields import FIELDS
+
+if TYPE_CHECKING:  # queries need no sparse matrix, and scipy takes time and memory
+    from scipy import sparse
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,7 @@ class FamilyCounts:
 
     terms: list[str] | None
     frequencies: NDArray[np.int64]
-    counts: sparse.csr_array
+    counts: "sparse.csr_array"
 
 
 @dataclass(frozen=True)
@@ -86,26 +89,31 @@ class ShardCounts:
     families: tuple[FamilyCounts, ...]
 
 
-def count_family(texts: list[str], params: FamilyParams) -> tuple[sparse.csr_array, list[str] | None]:
+def count_family(texts: list[str], params: FamilyParams) -> tuple["sparse.csr_array", list[str] | None]:
     """Counts of one family, one row per text: (CSR float32 (texts, columns), sorted terms or None if hashed)."""
-    terms: list[str] | None = None
-    if params.buckets:
-        columns = params.buckets
-        indptr, indices, counts = hash_ngrams(
-            texts, family=params.kind, ngram_min=params.ngram_min, ngram_max=params.ngram_max, buckets=columns
-        )
-    else:
-        indptr, indices, counts, terms = count_ngrams(
-            texts, family=params.kind, ngram_min=params.ngram_min, ngram_max=params.ngram_max
-        )
-        columns = len(terms)
+    indptr, indices, counts, terms = counted(texts, params)
+    columns = params.buckets if terms is None else len(terms)
     return csr_rows(counts, indices, indptr, columns=columns), terms
+
+
+def counted(
+    texts: list[str], params: FamilyParams
+) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32], list[str] | None]:
+    """The same as (indptr, indices, counts) of the rows, and sorted terms or None if hashed."""
+    if not params.buckets:
+        return count_ngrams(texts, family=params.kind, ngram_min=params.ngram_min, ngram_max=params.ngram_max)
+    hashed = hash_ngrams(
+        texts, family=params.kind, ngram_min=params.ngram_min, ngram_max=params.ngram_max, buckets=params.buckets
+    )
+    return *hashed, None
 
 
 def csr_rows(
     data: NDArray[np.float32], indices: NDArray[np.int32], indptr: NDArray[np.int64], *, columns: int
-) -> sparse.csr_array:
+) -> "sparse.csr_array":
     """A CSR array of rows whose indices are sorted and distinct, which is not checked."""
+    from scipy import sparse
+
     matrix = sparse.csr_array((data, indices, indptr), shape=(len(indptr) - 1, columns))
     matrix.has_canonical_format = True
     return matrix

@@ -1,7 +1,7 @@
 """Objects from committed corpus artifacts, without Prefect or Dask."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,21 +15,25 @@ from fingerpost.schemas.packed_texts import packed_from_arrow
 from fingerpost.schemas.records import count
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Artifact, Store, parameters_of
-from fingerpost.schemas.xmr import QUERIES
 from fingerpost.tasks.corpus.analyzer import Analyzer
 from fingerpost.tasks.corpus.fields import FIELDS
-from fingerpost.tasks.corpus.impacts import FieldWeights
 from fingerpost.tasks.corpus.lexicon import Lexicon
-from fingerpost.tasks.corpus.ngrams import FamilyParams, NgramParams
 from fingerpost.tasks.corpus.postings import Postings
-from fingerpost.tasks.corpus.svd import SvdParams
 from fingerpost.tasks.corpus.term_counts import TermCounts
-from fingerpost.tasks.corpus.tfidf import Featurizer, TfidfParams
-from fingerpost.tasks.corpus.vocabulary import FamilyVocabulary, Vocabulary
+
+if TYPE_CHECKING:  # imported where they are made: they bring scipy along, which a query does without
+    from fingerpost.tasks.corpus.impacts import FieldWeights
+    from fingerpost.tasks.corpus.ngrams import NgramParams
+    from fingerpost.tasks.corpus.svd import SvdParams
+    from fingerpost.tasks.corpus.tfidf import Featurizer
+    from fingerpost.tasks.corpus.vocabulary import Vocabulary
+    from fingerpost.tasks.corpus.weighed_rows import TfidfParams
 
 
-def read_vocabulary(artifact: Artifact) -> Vocabulary:
+def read_vocabulary(artifact: Artifact) -> "Vocabulary":
     """The vocabulary of an artifact."""
+    from fingerpost.tasks.corpus.vocabulary import FamilyVocabulary, Vocabulary
+
     terms = read_terms(artifact.read("terms"))
     frequencies = tensors_from_arrow(artifact.read("frequencies"))
     families = tuple(
@@ -40,6 +44,8 @@ def read_vocabulary(artifact: Artifact) -> Vocabulary:
 
 def open_texts(store: Store, ref: Ref) -> tuple[Artifact, str]:
     """The artifact of documents or of a ranker's queries, and the name of its table of rows."""
+    from fingerpost.schemas.xmr import QUERIES
+
     artifact = store.open(ref, contracts.DOCUMENTS, QUERIES)
     return artifact, artifact.contract.tables[0].name
 
@@ -52,21 +58,29 @@ def read_texts(store: Store, ref: Ref, shard: int) -> tuple[list[str], list[str]
     return rows["title"].to_pylist() if "title" in rows.column_names else [""] * len(texts), texts
 
 
-def read_featurizer(store: Store, *, vocabulary: Ref, ngrams: Ref, features: Ref) -> Featurizer:
+def read_featurizer(store: Store, *, vocabulary: Ref, ngrams: Ref, features: Ref) -> "Featurizer":
     """The featurizer of the given artifacts: over their vocabulary, with their parameters."""
+    from fingerpost.tasks.corpus.tfidf import Featurizer
+
     return Featurizer(
         read_vocabulary(store.open(vocabulary, contracts.VOCABULARY)),
-        parameters_of(store, ngrams, _ngram_params),
-        parameters_of(store, features, _tfidf_params),
+        parameters_of(store, ngrams, ngram_params),
+        parameters_of(store, features, tfidf_params),
     )
 
 
-def _ngram_params(parameters: Mapping[str, Any]) -> NgramParams:
+def ngram_params(parameters: Mapping[str, Any]) -> "NgramParams":
+    """How the n-grams of an artifact were counted, from its parameters."""
+    from fingerpost.tasks.corpus.ngrams import FamilyParams, NgramParams
+
     given = dict(parameters["params"])
     return NgramParams(families=tuple(FamilyParams(**family) for family in given.pop("families")), **given)
 
 
-def _tfidf_params(parameters: Mapping[str, Any]) -> TfidfParams:
+def tfidf_params(parameters: Mapping[str, Any]) -> "TfidfParams":
+    """How the features of an artifact were weighed, from its parameters."""
+    from fingerpost.tasks.corpus.weighed_rows import TfidfParams
+
     given = dict(parameters["params"])
     return TfidfParams(family_weights=tuple(given.pop("family_weights")), **given)
 
@@ -102,8 +116,10 @@ def read_components(artifact: Artifact) -> np.ndarray:
     return tensors_from_arrow(artifact.read("projection"))["components"]
 
 
-def read_svd_params(store: Store, projection: Ref | None) -> SvdParams:
+def read_svd_params(store: Store, projection: Ref | None) -> "SvdParams":
     """The parameters that a projection was fitted with; the usual ones without a projection."""
+    from fingerpost.tasks.corpus.svd import SvdParams
+
     if projection is None:
         return SvdParams()
     return parameters_of(store, projection, lambda given: SvdParams(**given["params"]))
@@ -216,8 +232,10 @@ def read_lexicon(artifact: Artifact) -> Lexicon:
     )
 
 
-def read_field_weights(artifact: Artifact) -> FieldWeights:
+def read_field_weights(artifact: Artifact) -> "FieldWeights":
     """The weights of fields and how terms are weighed, as were chosen."""
+    from fingerpost.tasks.corpus.impacts import FieldWeights
+
     return FieldWeights(**settings_from_arrow(artifact.read("settings")))
 
 

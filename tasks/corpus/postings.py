@@ -3,12 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from fingerpost.ext.postings import Lists, invert
+
+if TYPE_CHECKING:  # queries have no sparse matrix, and scipy takes time and memory
+    from scipy import sparse
 
 _LISTS = ("indptr", "documents", "weights", "maxima")
 _ROWS = ("forward_indptr", "forward_terms", "forward_weights", "norms")
@@ -50,14 +53,20 @@ class Postings:
         """The arrays by document, by name."""
         return {name: getattr(self, name) for name in _ROWS}
 
+    def check(self) -> None:
+        """ValueError for arrays that do not fit each other, as the first search says."""
+        self.best(np.empty(0, np.int64), np.empty(0, np.float32), 1)
+
     @property
     def size(self) -> int:
         """Number of documents."""
         return len(self.norms)
 
     @cached_property
-    def forward(self) -> sparse.csr_array:
+    def forward(self) -> "sparse.csr_array":
         """The documents' weights, CSR float32 (documents, terms)."""
+        from scipy import sparse
+
         matrix = sparse.csr_array(
             (self.forward_weights, self.forward_terms, self.forward_indptr), shape=(self.size, len(self.maxima))
         )
@@ -79,7 +88,7 @@ class Postings:
 
     def best_many(
         self,
-        queries: sparse.csr_array,
+        queries: "sparse.csr_array",
         k: int,
         keep: NDArray[np.bool_] | None = None,
         *,
@@ -109,7 +118,7 @@ class Postings:
         return Lists(*(getattr(self, name) for name in (*_LISTS, *_ROWS[:-1])))
 
 
-def build_postings(impacts: sparse.csr_array) -> Postings:
+def build_postings(impacts: "sparse.csr_array") -> Postings:
     """The inverted index of what terms weigh in documents, CSR float32 (documents, terms) with ascending rows.
 
     ValueError for weights that are not above 0.

@@ -4,13 +4,15 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from fingerpost.tasks.corpus.fields import FIELDS, first_paragraph
+
+if TYPE_CHECKING:  # queries have no sparse matrix, and scipy takes time and memory
+    from scipy import sparse
 
 
 class Analyzer(Protocol):
@@ -41,8 +43,10 @@ class TermCounts:
         """Number of documents."""
         return len(self.indptr) - 1
 
-    def field(self, number: int) -> sparse.csr_array:
+    def field(self, number: int) -> "sparse.csr_array":
         """The occurrences in one field, CSR float32 (documents, terms) without stored zeros."""
+        from scipy import sparse
+
         counts = sparse.csr_array(
             (self.occurrences[number].astype(np.float32), self.indices, self.indptr),
             shape=(self.documents, len(self.terms)),

@@ -1,12 +1,15 @@
 """The terms that vectors are computed from, and their weights in documents and queries."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from fingerpost.tasks.corpus.lexicon import Lexicon
+
+if TYPE_CHECKING:  # queries have no sparse matrix, and scipy takes time and memory
+    from scipy import sparse
 
 
 @dataclass(frozen=True)
@@ -48,11 +51,13 @@ def feature_columns(lexicon: Lexicon, params: TermWeightParams) -> NDArray[np.in
     return chosen.astype(np.int64)
 
 
-def feature_rows(impacts: sparse.csr_array, columns: NDArray[np.int64]) -> sparse.csr_array:
+def feature_rows(impacts: "sparse.csr_array", columns: NDArray[np.int64]) -> "sparse.csr_array":
     """What terms weigh in documents, those of the columns alone: CSR float32 (documents, columns), rows of norm 1.
 
     impacts: CSR (documents, lexicon's terms) with ascending rows. A row without a term of the columns is empty.
     """
+    from scipy import sparse
+
     places = np.full(impacts.shape[1], -1, dtype=np.int32)
     places[columns] = np.arange(len(columns), dtype=np.int32)
     named = places[impacts.indices]
@@ -84,8 +89,10 @@ class TermWeights:
         columns = feature_columns(lexicon, params)
         return cls(columns, inverse_document_frequency(lexicon)[columns].astype(np.float32))
 
-    def row(self, columns: NDArray[np.int64], weights: NDArray[np.float32]) -> sparse.csr_array:
-        """A query as a row of features: CSR float32 (1, c), of norm 1, or empty.
+    def row(
+        self, columns: NDArray[np.int64], weights: NDArray[np.float32]
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """A query as a row of features: its places among them, int64 (m,), and values, float32 (m,), of norm 1, or none.
 
         columns: int64 (q,), ascending places in the lexicon; weights: float32 (q,), their occurrences in the query.
         """
@@ -94,8 +101,4 @@ class TermWeights:
         known = known[self.columns[places[known]] == columns[known]]
         values = self.factors[places[known]] * weights[known]
         norm = np.sqrt(np.square(values, dtype=np.float64).sum())
-        values = values / np.float32(norm or 1.0)
-        indptr = np.array([0, len(known)], dtype=np.int64)
-        row = sparse.csr_array((values, places[known].astype(np.int32), indptr), shape=(1, len(self.columns)))
-        row.has_canonical_format = True
-        return row
+        return places[known], values / np.float32(norm or 1.0)

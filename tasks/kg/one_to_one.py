@@ -10,7 +10,6 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from fingerpost.tasks.kg.lookups import components
 
@@ -122,6 +121,9 @@ def heaviest(pairs: ScoredPairs, *, block: int) -> NDArray[np.bool_]:
 
 def _exact(pairs: ScoredPairs) -> NDArray[np.bool_]:
     """bool (m,): the heaviest matching of a group, by the Hungarian method on the table of all weights."""
+    # Loading it takes a part of a program's start, and every flow loads this module.
+    from scipy.optimize import linear_sum_assignment
+
     left, right = (np.unique(side, return_inverse=True)[1] for side in (pairs.left, pairs.right))
     weights = np.zeros((int(left.max()) + 1, int(right.max()) + 1))
     weights[left, right] = pairs.scores

@@ -4,7 +4,6 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 
 from fingerpost.tasks.kg.boosting import BoostingParams
 from fingerpost.tasks.kg.exported_trees import fit_trees
@@ -113,6 +112,9 @@ def _losses(
 
 def _fitted(inputs: NDArray[np.float64], is_match: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Weights of each input and a shift, drawn to those of the first input alone."""
+    # Loading it takes a part of a program's start, and every flow loads this module.
+    from scipy.optimize import minimize
+
     start = np.array([1.0, *[0.0] * inputs.shape[1]])
 
     def loss(weights: NDArray[np.float64]) -> float:

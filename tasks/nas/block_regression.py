@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 
 Matrix = NDArray[np.float64]
 Vector = NDArray[np.float64]
@@ -94,6 +93,9 @@ def _likeliest(
     rows: Matrix, targets: Vector, precision: Vector, which: NDArray[np.int64], centre: Vector, start: Vector
 ) -> Vector:
     """Logarithms of the blocks' variances and of the noise's at the greatest posterior probability."""
+    # Loading it takes a part of a program's start, and every flow loads this module.
+    from scipy.optimize import minimize
+
     gram = (rows * precision[:, None]).T @ rows
     crossed, square = (rows * precision[:, None]).T @ targets, float(precision @ targets**2)
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import nnls
 
 from fingerpost.tasks.nas.forest import Forest, fit_forest
 from fingerpost.tasks.nas.latency_params import LatencyParams
@@ -97,6 +96,9 @@ def fit_kind(
 
 def _rates(costs: NDArray[np.float64], ms: NDArray[np.float64]) -> NDArray[np.float64]:
     """float64 (14,): rates of costs (n, 14), none below 0, with the least squares of relative errors."""
+    # Loading it takes a part of a program's start, and every flow loads this module.
+    from scipy.optimize import nnls
+
     largest = np.maximum(costs.max(axis=0), 1.0)
     found, _ = nnls(costs / largest / ms[:, None], np.ones(len(ms)))
     if not found.any():

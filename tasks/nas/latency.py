@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import nnls
 
 from fingerpost.tasks.nas.adjustment import GROUPS, Adjustment, fit_adjustment, groups_of
 from fingerpost.tasks.nas.architecture import Architecture
@@ -191,6 +190,9 @@ def _adjusted(estimator: LatencyEstimator, measurements: Measurements) -> Latenc
 
 def _relative_fit(values: NDArray[np.float64], ms: NDArray[np.float64]) -> tuple[float, float]:
     """Rate and constant, none below 0, with the least squares of relative errors."""
+    # Loading it takes a part of a program's start, and every flow loads this module.
+    from scipy.optimize import nnls
+
     largest = float(values.max(initial=0.0)) or 1.0
     columns = np.column_stack([values / largest, np.ones(len(values))]) / ms[:, None]
     found, _ = nnls(columns, np.ones(len(ms)))

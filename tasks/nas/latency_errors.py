@@ -2,11 +2,13 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 
 def spearman(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
     """Spearman's rank correlation with ties averaged; NaN if either is constant."""
+    # Loading it takes a fifth of a program's start, and every flow loads this module.
+    from scipy.stats import rankdata
+
     ranks = [rankdata(values) for values in (one, other)]
     if any(np.ptp(values) == 0 for values in ranks):
         return float("nan")

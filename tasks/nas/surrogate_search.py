@@ -8,7 +8,6 @@ Combines the families of search as the outlook of "Optimizing neural networks fo
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
-from scipy.stats import rankdata
 
 from fingerpost.tasks.nas.genomes import Space
 from fingerpost.tasks.nas.history import History
@@ -83,5 +82,8 @@ def _fitted(space: Space, history: History, params: SearchParams, trained: Rows)
 
 def _normal(values: Scores) -> Scores:
     """Values replaced by the normal quantiles of their ranks, so that their scale and outliers do not matter."""
+    # Loading it takes a fifth of a program's start, and every flow loads this module.
+    from scipy.stats import rankdata
+
     found: Scores = ndtri(rankdata(values) / (len(values) + 1))
     return found

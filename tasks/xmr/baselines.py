@@ -13,8 +13,9 @@ from fingerpost.tasks.ann.search import Index, SearchResult
 from fingerpost.tasks.corpus.bm25 import Bm25Params, rank_scores, weigh_bm25
 from fingerpost.tasks.corpus.ngrams import FamilyParams, NgramParams, ShardCounts, count_shard, csr_rows
 from fingerpost.tasks.corpus.svd import project
-from fingerpost.tasks.corpus.tfidf import Featurizer, TfidfParams
+from fingerpost.tasks.corpus.tfidf import Featurizer
 from fingerpost.tasks.corpus.vocabulary import Vocabulary, select_vocabulary, shard_frequencies
+from fingerpost.tasks.corpus.weighed_rows import TfidfParams
 from fingerpost.tasks.xmr.frequent import check_k, padded
 from fingerpost.tasks.xmr.ranking import NONE, Ranking
 from fingerpost.tasks.xmr.sparse_rows import MatrixError

@@ -3,14 +3,18 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
-from fingerpost.tasks.xmr.clustering import ClusterParams
+from fingerpost.tasks.corpus.weighed_rows import SparseRows
 from fingerpost.tasks.xmr.ranking import NONE, BeamParams, Matcher, Ranking
+
+if TYPE_CHECKING:  # ranking makes no sparse matrix, and scipy takes time and memory
+    from scipy import sparse
+
+    from fingerpost.tasks.xmr.clustering import ClusterParams
 
 #: What is averaged over models: scores; 1 / rank; sigmoids of scores; the softmax over a model's list.
 Combination = Literal["average", "rank", "sigmoid", "softmax"]
@@ -45,7 +49,7 @@ class EnsembleParams:
             if len(set(values)) < len(values):
                 raise ValueError(f"{name}: expected different numbers, got {values}; remove duplicates")
 
-    def clusterings(self, clusters: ClusterParams) -> list[ClusterParams]:
+    def clusterings(self, clusters: "ClusterParams") -> list["ClusterParams"]:
         """Clustering parameters of each member, in order."""
         values = (
             self.seeds or (clusters.seed,),
@@ -80,7 +84,7 @@ class Ensemble:
         """Labels that can be ranked."""
         return self.members[0].labels
 
-    def rank(self, queries: sparse.csr_array, k: int = 10, *, threads: int = 1) -> Ranking:
+    def rank(self, queries: "sparse.csr_array | SparseRows", k: int = 10, *, threads: int = 1) -> Ranking:
         """The k best labels of the combined lists for each query of CSR (q, features)."""
         depth = max(k, self.depth)
         return combine([member.rank(queries, depth, threads=threads) for member in self.members], k, self.method)

@@ -11,6 +11,7 @@ from scipy import sparse
 
 from fingerpost.tasks.corpus.fields import name_parts
 from fingerpost.tasks.corpus.scripts import WORD
+from fingerpost.tasks.xmr.query_texts import query_text
 from fingerpost.tasks.xmr.sparse_rows import MatrixError, checked_rows, normalised_rows
 from fingerpost.tasks.xmr.training import LevelProblem, TrainingParams, active_rows
 from fingerpost.tasks.xmr.tree import LabelTree
@@ -69,11 +70,6 @@ def splits_of(ids: Sequence[str], params: InteractionParams) -> list[str]:
         fraction = int.from_bytes(digest.digest(), "big") / 2**64
         splits.append(TEST if fraction < params.test_share else CALIBRATION if fraction < held else TRAINING)
     return splits
-
-
-def query_text(text: str) -> str:
-    """Normalised text of a query, on one line, so that it is featurized as a single field."""
-    return " ".join(text.split())
 
 
 def label_text(key: str, name: str, text: str) -> str:

@@ -6,13 +6,16 @@ Blocks depend on counts and parameters only, so that no result depends on the nu
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fingerpost.tasks.xmr.clustering import ClusterParams
 from fingerpost.tasks.xmr.model import ChunkBlock
 from fingerpost.tasks.xmr.tree import LabelTree
+
+if TYPE_CHECKING:  # ranking makes no tree, and scipy takes time and memory
+    from fingerpost.tasks.xmr.clustering import ClusterParams
 
 #: Name of the array that holds the level of a stored block.
 LEVEL = "level"
@@ -43,7 +46,7 @@ class BlockParams:
                 raise ValueError(f"{name}: expected at least 1, got {getattr(self, name)}; raise it")
 
 
-def upper_splits(labels: int, clusters: ClusterParams, blocks: BlockParams) -> int:
+def upper_splits(labels: int, clusters: "ClusterParams", blocks: BlockParams) -> int:
     """Number of levels to split before subtrees of about ``blocks.labels`` labels are split separately."""
     base = clusters.branching if clusters.method == "kmeans" else 2
     wanted = math.ceil(round(math.log(max(labels / blocks.labels, 1), base), 9))

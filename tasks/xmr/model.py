@@ -6,12 +6,15 @@ number of blocks: training keeps one block in memory, and prediction can map eac
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from fingerpost.tasks.xmr.tree import LabelTree
+
+if TYPE_CHECKING:  # ranking makes no sparse matrix, and scipy takes time and memory
+    from scipy import sparse
 
 
 class ModelError(ValueError):
@@ -86,8 +89,10 @@ class ChunkBlock:
         children = self.columns.astype(np.int64) + np.repeat(self.child_start[:-1], np.diff(self.entry_start))
         return features.astype(np.int64), children
 
-    def weights(self, features: int, nodes: int) -> sparse.csc_array:
+    def weights(self, features: int, nodes: int) -> "sparse.csc_array":
         """Unchunked matrix (features, nodes of the level) with the columns of this block filled; without the bias."""
+        from scipy import sparse
+
         rows, children = self.coordinates()
         return sparse.csc_array((self.values, (rows, self.ids[children])), shape=(features, nodes))
 
@@ -128,8 +133,10 @@ class RankerModel:
         """Number of stored weights, without the bias."""
         return sum(len(block.values) for blocks in self.levels for block in blocks)
 
-    def weights(self, level: int) -> sparse.csc_array:
+    def weights(self, level: int) -> "sparse.csc_array":
         """Unchunked matrix (features, nodes) of a level."""
+        from scipy import sparse
+
         nodes = self.tree.width(level)
         matrix = sparse.csc_array((self.features, nodes), dtype=np.float32)
         for block in self.levels[level]:

@@ -2,17 +2,20 @@
 
 import re
 from dataclasses import dataclass
-from typing import Literal, Protocol, get_args
+from typing import TYPE_CHECKING, Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from fingerpost.ext.ranker_beam import CHAIN, NONE, Searcher
+from fingerpost.tasks.corpus.weighed_rows import SparseRows
 from fingerpost.tasks.xmr.label_ranges import LabelRanges, RangeError
 from fingerpost.tasks.xmr.model import RankerModel
 from fingerpost.tasks.xmr.sparse_rows import MatrixError, checked_rows
 from fingerpost.tasks.xmr.tree import LabelTree
+
+if TYPE_CHECKING:  # ranking makes no sparse matrix, and scipy takes time and memory
+    from scipy import sparse
 
 #: How query and chunk are intersected (MSCM, Etter et al., WWW 2022); "chosen": per chunk, by its density.
 Lookup = Literal["chosen", "march", "binary", "hash", "dense"]
@@ -78,7 +81,7 @@ class Matcher(Protocol):
     @property
     def labels(self) -> int: ...
 
-    def rank(self, queries: sparse.csr_array, k: int, *, threads: int = 1) -> Ranking: ...
+    def rank(self, queries: "sparse.csr_array | SparseRows", k: int, *, threads: int = 1) -> Ranking: ...
 
 
 class Ranker:
@@ -154,7 +157,7 @@ class Ranker:
 
     def rank(
         self,
-        queries: sparse.csr_array,
+        queries: "sparse.csr_array | SparseRows",
         k: int = 10,
         *,
         params: BeamParams | None = None,
@@ -181,7 +184,7 @@ class Ranker:
             return self._search((rows.indptr, rows.indices, rows.data), k, chosen, ranges, threads)
         except ValueError:
             # Indices not ascending, or non-finite values: sort and retry; checked_rows refuses the latter.
-            rows = checked_rows(rows, "queries")
+            rows = checked_rows(rows.tocsr(), "queries")
             return self._search((rows.indptr, rows.indices, rows.data), k, chosen, ranges, threads)
 
     def rank_row(
@@ -246,8 +249,10 @@ def _places(tree: LabelTree, level: int, chained: NDArray[np.bool_]) -> NDArray[
     return places
 
 
-def ranked_matrix(ranking: Ranking, labels: int) -> sparse.csr_array:
+def ranked_matrix(ranking: Ranking, labels: int) -> "sparse.csr_array":
     """The ranked labels, CSR of ones (q, labels)."""
+    from scipy import sparse
+
     real = ranking.ids != NONE
     indptr = np.concatenate(([0], np.cumsum(real.sum(axis=1))))
     matrix = sparse.csr_array(

@@ -1,8 +1,12 @@
 """Sparse rows in the format that the kernels expect: CSR float32, int64 pointers, int32 ascending indices."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
+
+if TYPE_CHECKING:  # ranking makes no sparse matrix, and scipy takes time and memory
+    from scipy import sparse
 
 #: Rows scaled per batch.
 BLOCK_ROWS = 4_096
@@ -12,11 +16,13 @@ class MatrixError(ValueError):
     """A matrix that a ranker cannot be trained or queried with."""
 
 
-def checked_rows(matrix: sparse.sparray, name: str, *, columns: int | None = None) -> sparse.csr_array:
+def checked_rows(matrix: "sparse.sparray", name: str, *, columns: int | None = None) -> "sparse.csr_array":
     """The matrix as CSR float32 with int64 pointers and ascending int32 indices; arrays of that form are not copied.
 
     Raises MatrixError for an unexpected number of columns and for non-finite values.
     """
+    from scipy import sparse
+
     if not sparse.issparse(matrix) or matrix.ndim != 2:
         raise MatrixError(f"{name}: expected a sparse matrix of rows, got {type(matrix).__name__}; make a CSR matrix")
     if columns is not None and matrix.shape[1] != columns:
@@ -34,11 +40,13 @@ def checked_rows(matrix: sparse.sparray, name: str, *, columns: int | None = Non
 
 def csr_rows(
     data: NDArray[np.float32], indices: NDArray[np.int32], indptr: NDArray[np.int64], *, columns: int
-) -> sparse.csr_array:
+) -> "sparse.csr_array":
     """A CSR array that shares these arrays; indices must ascend in every row.
 
     The arrays are assigned instead of passed, because the constructor narrows the pointers.
     """
+    from scipy import sparse
+
     rows = sparse.csr_array((len(indptr) - 1, columns), dtype=np.float32)
     rows.data, rows.indices, rows.indptr = data, indices, indptr
     rows.has_sorted_indices = True
@@ -46,7 +54,7 @@ def csr_rows(
     return rows
 
 
-def normalised_rows(matrix: sparse.csr_array) -> sparse.csr_array:
+def normalised_rows(matrix: "sparse.csr_array") -> "sparse.csr_array":
     """Rows scaled to unit L2 norm, with norms summed in float64; empty rows stay empty."""
     data = np.empty(len(matrix.data), dtype=np.float32)
     for begin in range(0, matrix.shape[0], BLOCK_ROWS):

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from fingerpost.tasks.corpus.ngrams import FamilyParams, NgramParams
-from fingerpost.tasks.corpus.tfidf import TfidfParams
+from fingerpost.tasks.corpus.weighed_rows import TfidfParams
 from fingerpost.tasks.xmr.baselines import DenseLabels, DenseParams
 
 #: Hashed n-grams of both queries and labels: the input of the towers.

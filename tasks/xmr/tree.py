@@ -6,12 +6,15 @@ chain nodes go on to the labels. A chain node is the only child of its parent, h
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from fingerpost.tasks.xmr.sparse_rows import checked_rows
+
+if TYPE_CHECKING:  # ranking makes no sparse matrix, and scipy takes time and memory
+    from scipy import sparse
 
 
 class TreeError(ValueError):
@@ -111,8 +114,10 @@ class LabelTree:
             order = np.arange(self.labels) if in_order else np.argsort(nodes, kind="stable")
             yield level, Children(start, order.astype(np.uint32))
 
-    def lift(self, targets: sparse.csr_array, level: int) -> sparse.csr_array:
+    def lift(self, targets: "sparse.csr_array", level: int) -> "sparse.csr_array":
         """Nodes of ``level`` above the targets of each row on level + 1: CSR of ones (rows, nodes)."""
+        from scipy import sparse
+
         parents = self.parents[level + 1]
         up = sparse.csr_array(
             (np.ones(len(parents), np.float32), parents, np.arange(len(parents) + 1)),
@@ -123,7 +128,7 @@ class LabelTree:
         lifted.data[:] = 1.0
         return checked_rows(lifted, "targets")
 
-    def targets(self, labels: sparse.csr_array) -> list[sparse.csr_array]:
+    def targets(self, labels: "sparse.csr_array") -> "list[sparse.csr_array]":
         """Targets of the rows on each level, CSR (rows, nodes): of ones above the labels, the last is ``labels``."""
         levels = [checked_rows(labels, "targets", columns=self.labels)]
         for level in range(self.depth - 2, -1, -1):

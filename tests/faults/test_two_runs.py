@@ -14,7 +14,7 @@ from fingerpost.tasks.corpus.ngrams import FamilyParams, NgramParams
 from fingerpost.tasks.corpus.stages import features as corpus
 from fingerpost.tasks.corpus.stages.documents import import_documents
 from fingerpost.tasks.corpus.svd import SvdParams
-from fingerpost.tasks.corpus.tfidf import TfidfParams
+from fingerpost.tasks.corpus.weighed_rows import TfidfParams
 from fingerpost.tasks.environment import Environment
 from tests.worlds import DAY, write_documents
 

@@ -15,7 +15,6 @@ import pytest
 from fingerpost.flows.backfill import backfill
 from fingerpost.flows.ops.backfill import days, progress
 from fingerpost.flows.ops.backfill.days import Ended
-from fingerpost.flows.ops.backfill.partitions import Partitions
 from fingerpost.flows.ops.backfill.progress import (
     begin,
     check,
@@ -27,6 +26,7 @@ from fingerpost.flows.ops.backfill.progress import (
     try_failed_again,
 )
 from fingerpost.flows.ops.backfill.record import Backfill, BackfillError, backfills
+from fingerpost.flows.run.partitions import Partitions
 from fingerpost.schemas.leases import holding
 from fingerpost.schemas.store import Store
 from fingerpost.tasks.ledger import runs

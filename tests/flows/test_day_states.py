@@ -48,7 +48,7 @@ def test_the_newest_states_follow_what_has_run_since(tmp_path: Path) -> None:
     note_day(store, "2026-01-03", at=later)
     note_day(store, "2026-01-04", at=before)
     note_day(store, "2026-01-07", state="failed", error_kind="InputError", at=later)
-    found = newest_states(look, partitions(store, "nightly", "toys"), {"2026-01-02"})
+    found = newest_states(look, partitions(store, "nightly", "toys"), {"2026-01-02": "running"})
     assert found == {
         "2026-01-01": "fresh",
         "2026-01-02": "running",

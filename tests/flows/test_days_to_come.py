@@ -6,12 +6,12 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from fingerpost.flows.ops.backfill.partitions import SHOWN_DAYS, Partitions
 from fingerpost.flows.ops.backfill.progress import begin, select
 from fingerpost.flows.ops.backfill.record import BackfillError
 from fingerpost.flows.ops.erase.affected import request_of
 from fingerpost.flows.run.calendar import MOST_DAYS, DayRangeError, days_between
 from fingerpost.flows.run.freshness import Deadline, freshness
+from fingerpost.flows.run.partitions import SHOWN_DAYS, Partitions
 from fingerpost.flows.run.request import RunRequest
 from fingerpost.flows.run.section import SettingsError
 from fingerpost.schemas.store import Store

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
 from fingerpost.flows import domains
 from fingerpost.flows.cli import application
@@ -17,6 +18,7 @@ from fingerpost.flows.domains.domain import Domain, InputFile, Product, Section,
 from fingerpost.flows.domains.settings import Settings
 from fingerpost.flows.ops.backfill.record import BackfillRequest
 from fingerpost.flows.ops.erase.inputs import input_sources, inputs_with
+from fingerpost.flows.ops.serve.routes import routes
 from fingerpost.flows.ops.stack.deployments import read_file
 from fingerpost.flows.run import section
 from fingerpost.flows.run.catalog import stage_names, stages
@@ -24,6 +26,7 @@ from fingerpost.flows.run.flow_names import flow_names
 from fingerpost.flows.run.lineage import ends_of, source_path
 from fingerpost.flows.run.openlineage import events
 from fingerpost.flows.run.profiles import file_settings, in_force, load_settings, with_values
+from fingerpost.flows.run.questions import Question
 from fingerpost.flows.run.request import RunRequest
 from fingerpost.schemas.inputs.forms import Form
 from fingerpost.schemas.inputs.suppression import Suppressed
@@ -40,6 +43,8 @@ NO_KEYS = {
     "kg.links": "rows of graphs, which hold the keys; a key that no graph has is quarantined",
     "nas.measurements": "latencies of operators on a device, in which no image has a part",
 }
+#: Products that are not served over HTTP, and why.
+NOT_SERVED = {"nas.network": "its ONNX file classifies images where these are"}
 #: A domain that is declared and of which nothing else was written.
 BARE = Domain(
     word="bare",
@@ -212,6 +217,29 @@ def has_commands(domain: Domain) -> Iterator[str]:
         yield "command, nor a reason for none"
 
 
+def has_serving(domain: Domain) -> Iterator[str]:
+    """Models whose fields are described, and functions that answer; see tests/ops/test_serve.py for the answers."""
+    paths = Counter(route.path for route in routes())
+    for product in domain.products:
+        if product.served is None:
+            if product.name not in NOT_SERVED:
+                yield f"endpoint of {product.name}, nor a reason for none"
+            continue
+        for endpoint in product.served.endpoints:
+            if paths[endpoint.path] != 1:
+                yield f"path {endpoint.path} of its own"
+            question, reply = named(endpoint.question), named(endpoint.reply)
+            if (
+                not issubclass(question, Question)
+                or not issubclass(reply, BaseModel)
+                or not callable(named(endpoint.answer))
+            ):
+                yield f"models and an answer of {endpoint.path}"
+            for name, field in question.model_fields.items():
+                if not field.description:
+                    yield f"description of {name} of {endpoint.path}"
+
+
 def has_deployment(domain: Domain) -> Iterator[str]:
     entries = {entry["name"]: entry for entry in read_file()["deployments"]}
     entry = entries.get(domain.flow_name)
@@ -266,6 +294,7 @@ ROOMS: Mapping[str, Check] = {
     "quarantine": has_quarantine,
     "keys": has_keys,
     "commands": has_commands,
+    "serving": has_serving,
     "deployment": has_deployment,
     "freshness": has_freshness,
     "backfill": has_backfill,

@@ -6,8 +6,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from fingerpost.flows.ops.backfill.partitions import Partitions
 from fingerpost.flows.run.dry_run import plan_of
+from fingerpost.flows.run.partitions import Partitions
 from fingerpost.flows.run.request import RunRequest
 from fingerpost.flows.run.section import SettingsError
 from fingerpost.flows.run.start import run_flow

@@ -9,10 +9,10 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 import fingerpost.flows.run.page
-from fingerpost.flows.ops.backfill.partition_calendar import calendar_markdown
-from fingerpost.flows.ops.backfill.partitions import Partition
 from fingerpost.flows.report.tables import PageTable
 from fingerpost.flows.run.markdown import code, escaped, table
+from fingerpost.flows.run.partition_calendar import calendar_markdown
+from fingerpost.flows.run.partitions import Partition
 from fingerpost.flows.run.plain_text import visible
 
 PARSER = MarkdownIt("commonmark").enable(["table", "strikethrough"])

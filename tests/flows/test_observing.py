@@ -7,11 +7,11 @@ import pyarrow as pa
 import pytest
 
 import fingerpost.flows.build_ann_index
-from fingerpost.flows.ops.backfill.partitions import Partitions
 from fingerpost.flows.ops.compare.diff import diff
 from fingerpost.flows.ops.compare.versions import find_version
 from fingerpost.flows.report.page import render
 from fingerpost.flows.run.dry_run import plan_of
+from fingerpost.flows.run.partitions import Partitions
 from fingerpost.flows.run.request import RunRequest
 from fingerpost.flows.run.runtime import Run, running
 from fingerpost.flows.run.start import run_flow

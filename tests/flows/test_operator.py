@@ -7,10 +7,10 @@ import pytest
 from prefect import flow
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from fingerpost.flows.ops.backfill.partition_calendar import calendar
-from fingerpost.flows.ops.backfill.partitions import Partition
 from fingerpost.flows.ops.keep.live import show_history, wide_console
 from fingerpost.flows.run.api import ApiError
+from fingerpost.flows.run.partition_calendar import calendar
+from fingerpost.flows.run.partitions import Partition
 from fingerpost.flows.run.profiles import load_settings
 from fingerpost.flows.run.request import RunRequest
 from fingerpost.flows.run.runtime import part

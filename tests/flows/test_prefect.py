@@ -42,23 +42,31 @@ def test_a_nightly_runs_its_parts_and_leaves_its_artifacts(tmp_path: Path) -> No
     progress = Artifact.get("ann-graph")
     assert progress is not None
     assert float(progress.data) == 100.0
-    quality, page, origin = (Artifact.get(f"{part}-nightly-products") for part in ("quality", "run", "lineage"))
+    quality, page, origin, days = (
+        Artifact.get(f"{part}-nightly-products") for part in ("quality", "run", "lineage", "partitions")
+    )
     assert quality is not None
     assert page is not None
     assert origin is not None
     assert "recall_at_10" in str(quality.data)
     assert "is live, generation 1" in str(page.data)
     assert "data:image/svg+xml;base64," in str(page.data)
-    assert "```mermaid" in str(origin.data)
+    assert "![ann.index: " in str(origin.data)
+    assert "![xmr.ranker: " in str(origin.data)
+    assert days is not None
+    assert "![2026-01-05: 1 fresh](data:image/svg+xml;base64," in str(days.data)
 
     with get_client(sync_client=True) as client:
         known = {run.name: run for run in client.read_flow_runs()}
-        whole = runs(Store(str(store)), newest=1)[0]["prefect"]["id"]
-        tasks = client.read_task_runs()
-    parts = [known[f"{flow} products 2026-01-05"] for flow in ("featurize_corpus", "build_ann_index", "train_ranker")]
-    assert all(part.state_type.value == "COMPLETED" and part.parent_task_run_id for part in parts)
-    assert str(known["nightly products 2026-01-05"].id) == whole
-    assert {task.name for task in tasks} >= {"build_graph 2026-01-05", "train_rankers 2026-01-05"}
+        whole = known["nightly products 2026-01-05"]
+        tasks = {task.name: task for task in client.read_task_runs() if task.flow_run_id == whole.id}
+    # One entry a night: its parts are tasks around their stages.
+    assert str(whole.id) == runs(Store(str(store)), newest=1)[0]["prefect"]["id"]
+    assert not [run.name for run in known.values() if run.parent_task_run_id]
+    for stage, flow in (("build_graph", "build_ann_index"), ("train_rankers", "train_ranker")):
+        (around,) = tasks[f"{stage} 2026-01-05"].task_inputs["__parents__"]
+        assert around.id == tasks[f"{flow} products 2026-01-05"].id
+    assert "publish_product ann.index 2026-01-05" in tasks
 
     run_flow("nightly", asked, quiet=True)
     assert ran(store) == {}
@@ -84,7 +92,7 @@ def test_a_backfill_shows_its_days_and_fails_naming_those_that_failed(tmp_path: 
     assert days is not None
     assert [state in str(days.data) for state in ("completed", "failed", "expected a file or folder")] == [True] * 3
     assert calendar is not None
-    assert "1 ●" in str(calendar.data)
+    assert "● 1 fresh" in str(calendar.data)
     assert progress is not None
     assert float(str(progress.data)) == 100.0
 

@@ -67,9 +67,10 @@ def test_all_systems_stand_in_one_table_with_a_plot(made: Made) -> None:
     text = page.text("completing")
     assert "321 queries can be suggested, each of at least 2 users" in text
     assert "640 held-out queries with one before them" in text
-    assert "MRR, 0 characters MRR, 1 character MRR, 2 characters MRR, 3 characters MRR success@1" in text
-    ours = "completer (ranker and counts) 0.5000 0.5100 0.5200 0.5300 0.5000 (0.4500 to 0.5500) 0.5000 0.5000 0.5000"
+    assert "system MRR success@1" in text
+    ours = "completer (ranker and counts) 0.5000 (0.4500 to 0.5500) 0.5000 0.5000 0.5000"
     assert f"{ours} 0.25 0.50 1.75" in text
+    assert "MRR by characters typed 0 1 2 3 completer (ranker and counts) 0.5000 0.5100 0.5200 0.5300" in text
     assert (
         text.index("completer (ranker") < text.index("after the query before") < text.index("most popular completion")
     )

@@ -59,7 +59,8 @@ def test_all_systems_stand_in_one_table_with_plots(made: Made) -> None:
     places = [text.index(name) for name in names]
     assert places == sorted(places)
     assert "1,234 queries that were held out to test, 100 labels" in text
-    assert "ranker (tree of linear models) 0.4382 0.8765 24.6 s 2.5 0.25 0.50 1.75" in text
+    assert "ranker (tree of linear models) 0.4382 0.8765" in text
+    assert "ranker (tree of linear models) 24.6 s 2.5 0.25 0.50 1.75" in text
     assert "labels seen labels occurrences" in text
     assert "0 to 2 times 40 7 0.0000 0.0000 0.0000 0.0000" in text
     assert "30 times 10 307 0.6574 0.5250 0.3000 0.0750" in text
@@ -158,11 +159,7 @@ def test_members_of_an_ensemble_stand_beside_it(made: Made) -> None:
         {"queries": 1234, "labels": 100},
     )
     text = Page(render(made.store, made.record())).text("ranking")
-    assert (
-        text.index("most frequent labels")
-        < text.index("member 1 0.4250 0.8500 – – – – –")
-        < text.index("member 2 0.4200")
-    )
+    assert text.index("most frequent labels") < text.index("member 1 0.4250 0.8500") < text.index("member 2 0.4200")
     assert text.count("ranker (tree of linear models) 0.4382 0.8765") == 1
 
 

@@ -13,7 +13,6 @@ from typer.testing import CliRunner
 
 from fingerpost.flows import domains
 from fingerpost.flows.cli import application
-from fingerpost.flows.ops.backfill.partitions import Partitions
 from fingerpost.flows.ops.backfill.progress import begin, check, progress_of, run_to_end
 from fingerpost.flows.ops.backfill.record import BackfillRequest
 from fingerpost.flows.ops.compare.diff import diff
@@ -27,6 +26,7 @@ from fingerpost.flows.run.freshness import Deadline, freshness
 from fingerpost.flows.run.lineage import ends_of, lineage_of
 from fingerpost.flows.run.openlineage import events
 from fingerpost.flows.run.page import plots, summary
+from fingerpost.flows.run.partitions import Partitions
 from fingerpost.flows.run.profiles import in_force
 from fingerpost.flows.run.request import RunRequest
 from fingerpost.flows.run.section import SettingsError

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from fingerpost.flows.domains.autocomplete.sources import skipped
-from fingerpost.flows.ops.backfill.partitions import Partitions
 from fingerpost.flows.ops.backfill.progress import begin, run_to_end
 from fingerpost.flows.ops.backfill.record import BackfillRequest
 from fingerpost.flows.ops.compare.diff import diff
 from fingerpost.flows.ops.compare.versions import find_version
 from fingerpost.flows.run.dry_run import plan_of
+from fingerpost.flows.run.partitions import Partitions
 from fingerpost.flows.run.start import run_flow
 from fingerpost.schemas.errors import GateError
 from fingerpost.schemas.publish import Pointer

@@ -65,7 +65,14 @@ def test_what_did_not_change_is_reused_and_a_change_says_why(shop: Path) -> None
 
     plan = plan_of("train_ranker", request_for(shop, **{"xmr.training.solver.cost_positive": 2.0}))
     would = {stage.stage: stage.reason for stage in plan.stages if stage.runs}
-    assert list(would) == ["train_rankers", "predict_labels", "calibrate_scores", "evaluate_ranker", "assemble_ranker"]
+    assert list(would) == [
+        "train_rankers",
+        "predict_labels",
+        "calibrate_scores",
+        "evaluate_ranker",
+        "pack_ranker",
+        "assemble_ranker",
+    ]
     assert would["train_rankers"] == "parameters changed (params.solver.cost_positive)"
 
     plan = plan_of("train_ranker", request_for(shop, **{"xmr.interactions.seed": 1}))
@@ -106,6 +113,7 @@ def test_rankers_of_several_seeds_are_published_as_one(shop: Path) -> None:
         "combine_predictions",
         "calibrate_scores",
         "evaluate_ranker",
+        "pack_ranker",
         "assemble_ranker",
     ]
     run_flow("train_ranker", asked, quiet=True)

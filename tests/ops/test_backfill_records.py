@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from fingerpost.flows.ops.backfill import runs as backfill_runs
 from fingerpost.flows.ops.backfill.batches import START_SECONDS, START_SHARE, day_seconds, days_a_run, runs_to_start
-from fingerpost.flows.ops.backfill.partitions import Partition
 from fingerpost.flows.ops.backfill.progress import check, progress_of, recover, take_up, try_failed_again
 from fingerpost.flows.ops.backfill.record import (
     MOST_CRASHES,
@@ -26,6 +25,7 @@ from fingerpost.flows.ops.backfill.record import (
 from fingerpost.flows.ops.backfill.runs import Deployed
 from fingerpost.flows.run.calendar import days_between
 from fingerpost.flows.run.day_states import STATES
+from fingerpost.flows.run.partitions import Partition
 from fingerpost.flows.run.request import RunRequest
 from fingerpost.flows.run.section import SettingsError
 from fingerpost.schemas.leases import holding

@@ -247,8 +247,8 @@ def test_whatever_file_is_damaged_commands_end_in_a_result_or_name_it(
     [
         ("ann.index", "", "quality", ASK),
         ("ann.index", "", "measured", ASK),
-        ("ann.index", "lexicon", "quality", ASK),
-        ("ann.index", "features", "parameters", ASK),
+        ("ann.index", "packed_texts", "quality", ASK),
+        ("xmr.ranker", "features", "parameters", RANK),
         ("xmr.ranker", "", "quality", RANK),
         ("xmr.ranker", "model", "quality", RANK),
     ],

@@ -117,7 +117,8 @@ def test_the_command_ends_with_1_when_a_day_is_late(tmp_path: Path) -> None:
     today = datetime.now(UTC).date()
     asked = ["freshness", "--store", store.url, "--json"]
     none = CliRunner().invoke(app, asked)
-    assert "expected days that a schedule asked for" in str(none.exception)
+    assert (none.exit_code, json.loads(none.stdout)) == (0, [])
+    assert CliRunner().invoke(app, asked[:-1]).stdout.startswith("No schedule has run a day yet, so none is late.")
     for back in (2, 1, 0):
         note_day(store, (today - timedelta(days=back)).isoformat())
     assert CliRunner().invoke(app, asked).exit_code == 0
@@ -125,6 +126,8 @@ def test_the_command_ends_with_1_when_a_day_is_late(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, asked)
     assert done.exit_code == 1
     assert json.loads(done.stdout)[0]["late"][0]["error"] == "broken"
+    mistyped = CliRunner().invoke(app, [*asked, "--collection", "tous"])
+    assert "expected days that a schedule asked for, found only those of toys" in str(mistyped.exception)
     named = CliRunner().invoke(app, ["freshness", "--store", store.url, "--flow", "nightly", "--collection", "others"])
     assert named.exit_code == 1
     assert "no day yet" in named.stdout

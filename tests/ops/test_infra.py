@@ -2,11 +2,15 @@
 
 import asyncio
 import gc
+import logging
 import re
 import shlex
+import sqlite3
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -329,3 +333,49 @@ def test_a_transaction_that_read_first_writes_after_another_has_written(
     monkeypatch.setattr(AioSqliteConfiguration, "begin_transaction", AioSqliteConfiguration.begin_transaction)
     server.write_in_turn()
     assert asyncio.run(added()) == 2
+
+
+def test_servers_of_one_file_make_its_tables_one_after_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fingerpost.flows.run import server_process as server
+
+    inside, most = [0], [0]
+
+    def upgrading() -> None:
+        inside[0] += 1
+        most[0] = max(most[0], inside[0])
+        time.sleep(0.05)
+        inside[0] -= 1
+
+    monkeypatch.setattr(server, "_upgrade", upgrading)
+    for url, together in ((f"sqlite+aiosqlite:///{tmp_path / 'prefect.db'}", 1), ("postgresql+asyncpg://h/d", 4)):
+        monkeypatch.setattr(server, "PREFECT_API_DATABASE_CONNECTION_URL", SimpleNamespace(value=lambda url=url: url))
+        most[0] = 0
+        threads = [threading.Thread(target=server._upgrade_in_turn) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert most[0] == together
+
+
+def test_a_locked_database_is_told_in_one_line() -> None:
+    """Whoever logs it; every other error keeps its traceback."""
+    from sqlalchemy.exc import OperationalError
+
+    from fingerpost.flows.run.server_process import _Record
+
+    locked = OperationalError("INSERT", {}, sqlite3.OperationalError("database is locked"))
+    for problem, shortened in (
+        (locked, True),
+        (ExceptionGroup("several", [locked]), True),
+        (sqlite3.OperationalError("no such table: t"), False),
+        (ValueError("database is locked"), False),
+    ):
+        found = (type(problem), problem, None)
+        record = _Record("prefect.server", logging.ERROR, "x.py", 1, "Error %s", ("flushing",), found)
+        assert (record.exc_info is None) == shortened
+        assert record.getMessage().startswith(
+            "Error flushing (Prefect's database is locked" if shortened else "Error flushing"
+        )

@@ -93,9 +93,7 @@ def test_the_tree_unfolds_each_artifact_once(made: tuple[Store, dict[str, Any]])
     lines = as_tree(found).splitlines()
     for node in found.nodes:
         if node.day:
-            shown = [
-                line for line in lines if node.title in line and "(see above)" not in line and "live as" not in line
-            ]
+            shown = [line for line in lines if f"{node.title} {node.day}" in line and "(see above)" not in line]
             assert len(shown) == 1, (node.title, shown)
 
 

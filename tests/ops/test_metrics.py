@@ -18,6 +18,9 @@ from typer.testing import CliRunner
 
 from fingerpost.flows import domains
 from fingerpost.flows.cli import app
+from fingerpost.flows.ops.serve.measures import Measures
+from fingerpost.flows.ops.serve.options import ServeOptions
+from fingerpost.flows.ops.serve.service import Service
 from fingerpost.flows.ops.stack.children import Options, children_of
 from fingerpost.flows.ops.stack.stack import _first_state
 from fingerpost.flows.ops.watch.exposition import make_server, text
@@ -223,7 +226,11 @@ def exported(tmp_path: Path) -> set[str]:
     store, _ = run_here(tmp_path)
     note_day(store, "2026-01-06")
     keep_states(store, "nightly", "toys", [DayState("2026-01-06", "fresh")], now=NOW)
-    return {name for name, _ in figures(store)}
+    service = Service(store, "toys", ServeOptions(), say=print)
+    service.live, _ = service.pointers.look()
+    measures = Measures(service)
+    measures.count("/query", 200, 0.01)
+    return {name for name, _ in [*figures(store), *parsed(measures.page().decode())]}
 
 
 def test_rules_and_dashboard_name_only_what_is_exported(tmp_path: Path) -> None:

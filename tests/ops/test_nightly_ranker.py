@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from fingerpost.flows.ops.backfill.partitions import Partitions
 from fingerpost.flows.ops.compare.diff import diff
 from fingerpost.flows.ops.compare.versions import find_version
 from fingerpost.flows.ops.keep.gc import plan_collection
@@ -16,6 +15,7 @@ from fingerpost.flows.run import openlineage
 from fingerpost.flows.run.dry_run import plan_of
 from fingerpost.flows.run.lineage import ends_of, lineage_of
 from fingerpost.flows.run.page import lineage_page, stage_rows
+from fingerpost.flows.run.partitions import Partitions
 from fingerpost.flows.run.request import RunRequest
 from fingerpost.flows.run.section import SettingsError
 from fingerpost.flows.run.start import run_flow

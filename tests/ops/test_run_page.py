@@ -4,14 +4,17 @@ import base64
 import json
 import re
 import xml.dom.minidom
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import fingerpost.flows.run.days_page
 import fingerpost.flows.run.page
 import fingerpost.flows.run.progress
 from fingerpost.flows.report.contents import gather
+from fingerpost.flows.run.days_page import SHOWN
 from fingerpost.flows.run.lineage import lineage_of
 from fingerpost.flows.run.page import (
     artifact_key,
@@ -25,7 +28,7 @@ from fingerpost.flows.run.page import (
 )
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
-from tests.ops.watched import run_here
+from tests.ops.watched import note_day, run_here
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +49,7 @@ def test_the_page_names_state_publication_gates_quarantine_and_plots(made: tuple
     assert f"**completed** after {record['seconds']:,.1f} s, run `{record['id']}`, profile `tiny`." in text
     assert f"`{record['stages'][-1]['ref']}` is live, generation 1" in text
     assert "| recall_at_10 0.99 (at least 0.3) | yes |" in text
-    assert re.search(r"documents: 0 rows .*\(0\.00 % of the input\)", text)
+    assert re.search(r"documents: 0 rows .*\(0 % of the input\)", text)
     assert "## How texts are answered\n\n| part | value | in use | why |" in text
     assert "## Known documents: whole texts\n\n| method | MRR | recall@10 |" in text
     pictures = [line for line in text.splitlines() if line.startswith("![")]
@@ -101,10 +104,13 @@ def test_the_tables_have_every_stage_and_figure(made: tuple[Store, dict[str, Any
     json.dumps([stages, figures], allow_nan=False)
 
 
-def test_the_lineage_has_a_diagram_and_a_table(made: tuple[Store, dict[str, Any]]) -> None:
+def test_the_lineage_has_a_picture_and_a_table(made: tuple[Store, dict[str, Any]]) -> None:
     store, record = made
     text = lineage_page(lineage_of(store, Ref.parse(record["stages"][-1]["ref"]), record))
-    assert "```mermaid\nflowchart TB\n" in text
+    words, _, encoded = text.partition("](data:image/svg+xml;base64,")
+    assert words.rpartition("![")[2].endswith("artifacts, made from documents-80-1.csv")
+    xml.dom.minidom.parseString(base64.b64decode(encoded.partition(")")[0]))
+    assert "mermaid" not in text
     assert "| corpus.documents | 2026-01-05 | 80 | computed | documents-80-1.csv |" in text
 
 
@@ -131,8 +137,9 @@ def test_a_page_that_cannot_be_drawn_costs_nothing(
         fingerpost.flows.run.page, "FlowRunContext", type("Inside", (), {"get": staticmethod(lambda: object())})
     )
     monkeypatch.setattr(fingerpost.flows.run.page, "create_markdown_artifact", drawing)
+    monkeypatch.setattr(fingerpost.flows.run.days_page, "create_markdown_artifact", drawing)
     show_run(*made)
-    assert drawn == ["run-nightly-toys", "lineage-nightly-toys"]
+    assert drawn == ["run-nightly-toys", "lineage-nightly-toys", "partitions-nightly-toys"]
 
 
 def test_a_run_outside_of_a_flow_asks_prefect_for_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,3 +149,37 @@ def test_a_run_outside_of_a_flow_asks_prefect_for_nothing(tmp_path: Path, monkey
     monkeypatch.setattr(fingerpost.flows.run.progress, "create_progress_artifact", asked)
     monkeypatch.setattr(fingerpost.flows.run.page, "create_markdown_artifact", asked)
     run_here(tmp_path)
+
+
+def shown(monkeypatch: pytest.MonkeyPatch, store: Store) -> tuple[str, str]:
+    """The calendar of the nightly of toys, and its description."""
+    pages: list[tuple[str, str]] = []
+    monkeypatch.setattr(
+        fingerpost.flows.run.days_page,
+        "create_markdown_artifact",
+        lambda *, markdown, key, description: pages.append((markdown, description)),
+    )
+    fingerpost.flows.run.days_page.show_days(store, "nightly", "toys")
+    [page] = pages
+    return page
+
+
+def test_the_calendar_shows_the_newest_days_up_to_the_one_that_is_due(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the records alone where the request of the newest run cannot be used; a day in a scheduled run's past is late."""
+    store = Store(str(tmp_path / "store")).prepare()
+    today = datetime.now(UTC).date()
+    note_day(store, (today - timedelta(days=400)).isoformat())
+    note_day(store, (today - timedelta(days=4)).isoformat(), state="failed", error="InputError: gone.csv [x](y)")
+    page, words = shown(monkeypatch, store)
+    assert "no run has a record" in page
+    counts = {state: int(count) for count, state in re.findall(r"(\d+) (fresh|missing|failed)", words)}
+    assert counts["failed"] == 1
+    assert counts["missing"] in {SHOWN - 1, SHOWN - 2}
+    assert "fresh" not in counts
+    assert "InputError: gone.csv \\[x\\](y)" in page
+
+
+def test_the_calendar_of_a_collection_without_days_is_none(tmp_path: Path) -> None:
+    fingerpost.flows.run.days_page.show_days(Store(str(tmp_path / "store")).prepare(), "nightly", "toys")

@@ -51,6 +51,7 @@ _CERTIFIED = ("fit_vector_codes", "measure_searches", "certify_search", "pack_in
 RERUN = {
     **dict.fromkeys(_CERTIFIED, "an index is searched by codes, and certified"),
     **dict.fromkeys(_SEARCH, "documents are found by an index of their terms, and vectors are made of these"),
+    **dict.fromkeys(("pack_texts", "pack_ranker", "assemble_ranker"), "products are also used where their files lie"),
     "list_queries": "queries have a contract of their own",
     "import_embeddings": "embeddings have a contract of their own, and columns by their own names",
     "take_embeddings": "vectors of embeddings have a contract of their own",

@@ -26,6 +26,7 @@ from fingerpost.tasks.xmr.interactions import InteractionParams
 from fingerpost.tasks.xmr.open import PRODUCT, LiveRanker
 from fingerpost.tasks.xmr.ranking import BeamParams
 from fingerpost.tasks.xmr.stages import release, training, trees
+from fingerpost.tasks.xmr.stages.packed import pack_ranker
 from fingerpost.tasks.xmr.training import TrainingParams
 from tests.support.queries import write_queries
 from tests.unit.xmr.shop import Shop, write_shop
@@ -99,6 +100,8 @@ def paired(env: Environment, shop: Shop, folder: Path, beam: BeamParams) -> Ref:
     ]
     made["predictions"] = release.combine_predictions.execute(env, *lists, combination="average")
     made["evaluation"] = release.evaluate_ranker.execute(env, taken, made["predictions"])
+    pairs = (made[role] for role in ("tree", "model", "tree_1", "model_1"))
+    made["packed"] = pack_ranker.execute(env, taken, made["vocabulary"], *pairs)
     roles = tuple(sorted(made.keys() - {"ranker"}))
     return release.assemble_ranker.execute(env, *(made[role] for role in roles), roles=roles)
 

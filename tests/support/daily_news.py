@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from fingerpost.flows.ops.backfill.partitions import Partition, Partitions
 from fingerpost.flows.run.calendar import days_between
 from fingerpost.flows.run.dry_run import plan_of
+from fingerpost.flows.run.partitions import Partition, Partitions
 from fingerpost.flows.run.plan import Plan
 from fingerpost.flows.run.request import RunRequest
 from fingerpost.flows.run.runtime import Watching, watching

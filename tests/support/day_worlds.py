@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from fingerpost.flows.ops.backfill.partition_calendar import calendar_markdown
-from fingerpost.flows.ops.backfill.partitions import Partitions
 from fingerpost.flows.ops.backfill.progress import select
 from fingerpost.flows.ops.backfill.record import BackfillRequest
 from fingerpost.flows.ops.watch.metrics import registry
@@ -17,6 +15,8 @@ from fingerpost.flows.run.calendar import days_between
 from fingerpost.flows.run.day_states import STATES, DayState, keep_states
 from fingerpost.flows.run.dry_run import plan_of
 from fingerpost.flows.run.freshness import Freshness, freshness_lines, scheduled_freshness
+from fingerpost.flows.run.partition_calendar import calendar_markdown
+from fingerpost.flows.run.partitions import Partitions
 from fingerpost.flows.run.request import RunRequest
 from fingerpost.flows.run.start import run_flow
 from fingerpost.flows.watch_freshness import row_of

@@ -16,8 +16,6 @@ from fingerpost.flows.domains.kg import align, explain, review
 from fingerpost.flows.domains.metric import tables
 from fingerpost.flows.domains.nas import advise, front, measure, predict
 from fingerpost.flows.domains.xmr import rank
-from fingerpost.flows.ops.backfill.partition_calendar import calendar
-from fingerpost.flows.ops.backfill.partitions import Partition
 from fingerpost.flows.ops.compare.causes import Cause, Change
 from fingerpost.flows.ops.compare.changes import DataChange
 from fingerpost.flows.ops.compare.diff import ArtifactDiff, Diff, StagePair
@@ -31,6 +29,8 @@ from fingerpost.flows.ops.keep.gc_tables import show_explanation, show_plan
 from fingerpost.flows.ops.stack.doctor import Check
 from fingerpost.flows.run import dry_run
 from fingerpost.flows.run.console import wide_console
+from fingerpost.flows.run.partition_calendar import calendar
+from fingerpost.flows.run.partitions import Partition
 from fingerpost.flows.run.plan import Plan
 from fingerpost.flows.run.progress import RunProgress
 from fingerpost.flows.run.replay import Position, Replay, ReplayedQuery

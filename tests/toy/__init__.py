@@ -1,6 +1,6 @@
 """A toy domain: words of a user's file to a published glossary of their lengths. Whatever walks domains must take it as it is."""
 
-from fingerpost.flows.domains.domain import Domain, InputFile, Product, Section
+from fingerpost.flows.domains.domain import Domain, Endpoint, InputFile, Product, Section, Served
 
 TOY = Domain(
     word="toy",
@@ -18,6 +18,18 @@ TOY = Domain(
             queries="a word, answered with words of as long a meaning",
             answers="tests.toy.answers:GlossaryAnswers",
             why="tests.toy.answers:why",
+            served=Served(
+                opened="tests.toy.serving:opened",
+                endpoints=(
+                    Endpoint(
+                        path="/define",
+                        summary="How long the meaning of a word is",
+                        question="tests.toy.serving:Word",
+                        reply="tests.toy.serving:Length",
+                        answer="tests.toy.serving:define",
+                    ),
+                ),
+            ),
         ),
     ),
     inputs=(InputFile(title="words", setting="toy.input", artifact="toy.words", stage="import_words"),),

@@ -1,6 +1,6 @@
 """The declaration of ``ann``: from vectors to a published nearest-neighbour index."""
 
-from fingerpost.flows.domains.domain import Domain, InputFile, Product, Section
+from fingerpost.flows.domains.domain import Described, Domain, Endpoint, InputFile, Product, Section, Served
 
 ANN = Domain(
     word="ann",
@@ -20,6 +20,32 @@ ANN = Domain(
             answers="fingerpost.flows.domains.ann.answers:answerer",
             replayed=True,
             why="fingerpost.flows.domains.ann.why:why",
+            served=Served(
+                opened="fingerpost.flows.domains.ann.serving:opened",
+                endpoints=(
+                    Endpoint(
+                        path="/query",
+                        summary="The documents that answer a text best",
+                        question="fingerpost.flows.domains.ann.endpoints:Query",
+                        reply="fingerpost.flows.domains.ann.endpoints:Documents",
+                        answer="fingerpost.flows.domains.ann.serving:query",
+                    ),
+                    Endpoint(
+                        path="/similar",
+                        summary="The documents most like one",
+                        question="fingerpost.flows.domains.ann.endpoints:Like",
+                        reply="fingerpost.flows.domains.ann.endpoints:Documents",
+                        answer="fingerpost.flows.domains.ann.serving:similar",
+                    ),
+                    Endpoint(
+                        path="/search",
+                        summary="The documents nearest to a vector",
+                        question="fingerpost.flows.domains.ann.endpoints:Near",
+                        reply="fingerpost.flows.domains.ann.endpoints:Documents",
+                        answer="fingerpost.flows.domains.ann.serving:search",
+                    ),
+                ),
+            ),
         ),
     ),
     inputs=(
@@ -31,6 +57,7 @@ ANN = Domain(
             optional=True,
             columns="ann.judged.columns",
             beside=("ann.judged.judgements",),
+            described=Described("queries", ("text",), ("purpose",), ("text",), counted=("judgements",)),
         ),
     ),
     files_of={"import_index_graph": ("ann.graph.file", "ann.hnsw.metric")},
@@ -56,6 +83,7 @@ ANN = Domain(
         "ann.speeds": "fingerpost.flows.domains.ann.changes:speeds",
         "ann.certificate": "fingerpost.flows.domains.ann.changes:certificate",
         "ann.packed": "",
+        "ann.packed_texts": "",
         "ann.tuning": "fingerpost.flows.domains.ann.changes:tuning",
         "ann.retrieval": "fingerpost.flows.domains.ann.changes:retrieval",
         "ann.judged": "fingerpost.flows.domains.ann.judged_changes:judged",
@@ -69,6 +97,8 @@ ANN = Domain(
         plots="fingerpost.flows.domains.ann.report.section:plots",
         tables="fingerpost.flows.domains.ann.report.section:tables",
         cards="fingerpost.flows.domains.ann.report.section:cards",
+        beside="fingerpost.flows.domains.ann.report.standing:beside",
+        trends="fingerpost.flows.domains.ann.report.standing:trends",
     ),
     commands=(
         "fingerpost.flows.domains.ann.commands:query",

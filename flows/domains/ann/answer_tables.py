@@ -4,6 +4,7 @@ from typing import Any
 
 from fingerpost.flows.run.console import TextTable, styled, table_of, wide_console
 from fingerpost.flows.run.plain_text import visible
+from fingerpost.schemas.figures import significant
 from fingerpost.tasks.ann.answers import Answer, Answers
 
 #: The maximum number of characters of a first sentence, and of matched terms that are named.
@@ -93,7 +94,7 @@ def _explained(answer: Answer, sides: list[str]) -> list[str]:
 
 def _terms(answer: Answer) -> str:
     """The heaviest matched terms with their weights; those that feedback added have a plus before them."""
-    named = [f"{'+' if term.added else ''}{term.term} {term.weight:.3g}" for term in answer.terms[:_TERMS]]
+    named = [f"{'+' if term.added else ''}{term.term} {significant(term.weight, 3)}" for term in answer.terms[:_TERMS]]
     rest = len(answer.terms) - _TERMS
     return ", ".join([*named, *([f"{rest} more"] if rest > 0 else [])])
 
@@ -130,9 +131,9 @@ def _shortened(text: str) -> str:
 def _limit(result: Answers) -> str:
     """The limit that all answers are within, and whether there are more."""
     near = (
-        f"a Euclidean distance of at most {result.within:.7g}"
+        f"a Euclidean distance of at most {significant(result.within, 7)}"
         if result.measure == "Euclidean distance"
-        else f"a similarity of at least {result.within:.7g}"
+        else f"a similarity of at least {significant(result.within, 7)}"
     )
     others = "; there are more, use a larger -k" if result.more else ""
     return f"{len(result.answers):,} answer(s) whose vectors have {near}{others}"

@@ -3,6 +3,7 @@
 from fingerpost.flows.run.expectations import outlook_on
 from fingerpost.flows.run.runtime import Run
 from fingerpost.tasks.ann.stages.certificate import certify_search, measure_searches, pack_index
+from fingerpost.tasks.ann.stages.texts import pack_texts
 
 
 def finger_wanted(run: Run) -> bool:
@@ -32,6 +33,16 @@ def certify_and_pack(run: Run) -> None:
     refs["packed"] = pack_index(
         refs["documents"], vectors, graph, certificate, *codes.values(), roles=tuple(codes), metric=metric
     )
+
+
+def pack_words(run: Run) -> None:
+    """Puts what answers texts into the form that is searched; nothing where there are no texts."""
+    refs = run.refs
+    if "postings" in refs:
+        roles = ("lexicon", "postings", *(("features", "projection", "neighbors") if "projection" in refs else ()))
+        refs["packed_texts"] = pack_texts(
+            *(refs[role] for role in roles), roles=roles, metric=run.settings.ann.hnsw.metric
+        )
 
 
 def _documents(run: Run) -> int:

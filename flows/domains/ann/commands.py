@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from fingerpost.flows.commands.options import CollectionOption, JsonOption, StoreOption, pair
+from fingerpost.flows.run.lean import one_thread
 
 
 def query(
@@ -134,6 +135,7 @@ def query(
 
         fingerpost query --input names.csv --map query=name --output answers.csv -k 3
     """
+    one_thread()
     from fingerpost.flows.domains.ann.query import ask
 
     ask(

@@ -10,6 +10,7 @@ from fingerpost.flows.run.bases import BASE, Base, NoBaseError, base_behind, che
 from fingerpost.flows.run.runtime import Run, scoped
 from fingerpost.schemas import ann as contracts
 from fingerpost.schemas.errors import CorruptArtifactError
+from fingerpost.schemas.figures import percent
 from fingerpost.schemas.inputs.index_files import IndexFile
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
@@ -121,7 +122,7 @@ def _check_share(run: Run, base: Base, changes: Ref) -> None:
     share, most = found.get("share", 0.0), run.settings.ann.update.share
     if found and (share > most or not found["kept"]):
         raise NoBaseError(
-            f"{share:.1%} of the rows are new, changed or gone since {base.release}, ann.update.share allows {most:.1%}"
+            f"{percent(share)} of the rows are new, changed or gone since {base.release}, ann.update.share allows {percent(most)}"
         )
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from fingerpost.flows.ops.compare.changes import FIRST, DataChange, figure_changes, row_changes, tables_of
 from fingerpost.schemas import ann
+from fingerpost.schemas.figures import significant
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
 from fingerpost.tasks.ann.judged import Paired, paired
@@ -81,5 +82,8 @@ def judgement(store: Store, before: Ref, after: Ref) -> list[DataChange]:
         "probability of such a difference between equal versions": round(found.paired.probability, 6),
     }
     worst = [row for row in np.argsort(moves, kind="stable")[:FIRST] if moves[row] < 0]
-    examples = [f"{found.ids[row]}: {found.old[row]:.4g} → {found.new[row]:.4g} ({moves[row]:+.4g})" for row in worst]
+    examples = [
+        f"{found.ids[row]}: {significant(found.old[row])} → {significant(found.new[row])} ({significant(moves[row], signed=True)})"
+        for row in worst
+    ]
     return [means, DataChange("judged answers", figures, examples)]

@@ -10,7 +10,6 @@ from fingerpost.flows.run.plain_text import echo, echo_json
 from fingerpost.schemas.errors import FingerpostError, UsageError
 from fingerpost.tasks.ann.answers import Answers, radius_of
 from fingerpost.tasks.ann.open import LiveIndex, live
-from fingerpost.tasks.metric.calibrated import ForeignModelError
 
 
 def ask(
@@ -45,30 +44,27 @@ def ask(
     if source is not None and explain:
         raise UsageError("query: expected a text or --like ID with --explain, got --input; leave one of them out")
     given, index = _given(within), live(collection, store=store, method=method)
-    try:
-        radius = _live_threshold(index) if given == "threshold" else given
-        options: dict[str, Any] = {"k": k, "kind": kind, "package": package, "within": radius, "distinct": distinct}
-        options["filters"] = filters
-        nearest = (
-            vectors is not None
-            or source is not None
-            or (bool(like) and (radius is not None or not index.texts_are_embedded))
-        )
-        width = _width(index, ef, target_recall, nearest=nearest)
-        if source is not None:
-            from fingerpost.flows.domains.ann.batch import ask_file
+    radius = _live_threshold(index) if given == "threshold" else given
+    options: dict[str, Any] = {"k": k, "kind": kind, "package": package, "within": radius, "distinct": distinct}
+    options["filters"] = filters
+    nearest = (
+        vectors is not None
+        or source is not None
+        or (bool(like) and (radius is not None or not index.texts_are_embedded))
+    )
+    width = _width(index, ef, target_recall, nearest=nearest)
+    if source is not None:
+        from fingerpost.flows.domains.ann.batch import ask_file
 
-            asked = {**options, "ef": width}
-            ask_file(index, source, output, mapping=columns or {}, options=asked, as_json=as_json)
-            return
-        if vectors is not None:
-            results = _by_vectors(index, vectors, {**options, "ef": width})
-        elif like:
-            results = [(like, index.similar(like, ef=width, explain=True, **options))]
-        else:
-            results = [(text, index.query(text, explain=True, **options))]
-    except ForeignModelError as problem:
-        raise FingerpostError(str(problem)) from problem
+        asked = {**options, "ef": width}
+        ask_file(index, source, output, mapping=columns or {}, options=asked, as_json=as_json)
+        return
+    if vectors is not None:
+        results = _by_vectors(index, vectors, {**options, "ef": width})
+    elif like:
+        results = [(like, index.similar(like, ef=width, explain=True, **options))]
+    else:
+        results = [(text, index.query(text, explain=True, **options))]
     for question, result in results:
         if as_json:
             echo_json({"query": question, "index": str(index.ref), **asdict(result)}, indent=None)
@@ -91,10 +87,14 @@ def _width(index: LiveIndex, ef: int | None, target_recall: float | None, *, nea
 
 
 def _live_threshold(index: LiveIndex) -> float:
-    """The live threshold of the index's collection; ForeignModelError if it is of another model."""
-    from fingerpost.tasks.metric.open import threshold_for  # imported here: it loads all of metric
+    """The live threshold of the index's collection; FingerpostError if it is of another model."""
+    from fingerpost.tasks.metric.calibrated import ForeignModelError  # imported here: it loads all of metric
+    from fingerpost.tasks.metric.open import threshold_for
 
-    return threshold_for(index).threshold
+    try:
+        return threshold_for(index).threshold
+    except ForeignModelError as problem:
+        raise FingerpostError(str(problem)) from problem
 
 
 def _given(within: str) -> float | Literal["threshold"] | None:

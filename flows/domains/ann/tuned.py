@@ -14,6 +14,7 @@ from fingerpost.flows.run.plain_text import echo, echo_json
 from fingerpost.schemas import ann as contracts
 from fingerpost.schemas.errors import UsageError
 from fingerpost.schemas.exchanged_files import check_new
+from fingerpost.schemas.figures import percentage, significant
 from fingerpost.schemas.matrices import tensors_from_arrow
 from fingerpost.tasks.ann.certificate import Certificate, certify
 from fingerpost.tasks.ann.codes import Codes
@@ -114,7 +115,7 @@ def _show(
 ) -> None:
     """Prints the ways that were tried, the certified curve, and the settings to publish it with."""
     console = wide_console()
-    ways = table_of(f"{index.ref}: recall@{found.k} of {found.target:g}", "way", "", "why")
+    ways = table_of(f"{index.ref}: recall@{found.k} of {significant(found.target, 6)}", "way", "", "why")
     for one in tried:
         ways.add_row(one.plan.name, "chosen" if one.chosen else "", one.reason)
     console.print(ways)
@@ -129,14 +130,16 @@ def _show(
         curve.add_row(
             f"{point.ef}{mark}",
             *(f"{value:.4f}" for value in (point.recall, point.low, point.high)),
-            f"{point.estimated_share:.0%}",
+            percentage(point.estimated_share, 2),
         )
     console.print(curve)
     if not found.reached:
-        console.tell(f"no width is certain to reach {found.target:g}; the best reaches {found.at.low:.4f}")
+        console.tell(
+            f"no width is certain to reach {significant(found.target, 6)}; the best reaches {found.at.low:.4f}"
+        )
         return
     console.tell(
-        f"with a confidence of {found.confidence:.0%} ef {found.ef} reaches {found.target:g}; to publish it, run the collection"
-        f" as before with --set ann.certificate.target_recall={found.target:g} --set ann.certificate.k={found.k} --set"
+        f"with a confidence of {percentage(found.confidence, 2)} ef {found.ef} reaches {significant(found.target, 6)}; to publish it, run the collection"
+        f" as before with --set ann.certificate.target_recall={significant(found.target, 6)} --set ann.certificate.k={found.k} --set"
         f" ann.certificate.profile={profile}, or set these in its profile"
     )

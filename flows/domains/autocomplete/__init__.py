@@ -1,6 +1,6 @@
 """The declaration of ``autocomplete``: from the events of a query log to a published completer."""
 
-from fingerpost.flows.domains.domain import Domain, InputFile, Product, Section
+from fingerpost.flows.domains.domain import Described, Domain, Endpoint, InputFile, Product, Section, Served
 from fingerpost.schemas.inputs import CALLS_SAMPLE
 
 AUTOCOMPLETE = Domain(
@@ -19,6 +19,18 @@ AUTOCOMPLETE = Domain(
             queries='a line "first query > second query > prefix", answered with queries',
             answers="fingerpost.flows.domains.autocomplete.answers:answerer",
             why="fingerpost.flows.domains.autocomplete.why:why",
+            served=Served(
+                opened="fingerpost.flows.domains.autocomplete.serving:opened",
+                endpoints=(
+                    Endpoint(
+                        path="/complete",
+                        summary="The completions of a prefix after some queries",
+                        question="fingerpost.flows.domains.autocomplete.endpoints:Typed",
+                        reply="fingerpost.flows.domains.autocomplete.endpoints:Suggestions",
+                        answer="fingerpost.flows.domains.autocomplete.serving:complete",
+                    ),
+                ),
+            ),
         ),
     ),
     inputs=(
@@ -33,6 +45,7 @@ AUTOCOMPLETE = Domain(
             builtin=frozenset({CALLS_SAMPLE}),
             columns="autocomplete.columns",
             beside=("autocomplete.days", "autocomplete.time_format", "autocomplete.blocklist"),
+            described=Described("events", ("query",), (), ("user", "time", "query")),
         ),
     ),
     skipped="fingerpost.flows.domains.autocomplete.sources:skipped",
@@ -66,6 +79,8 @@ AUTOCOMPLETE = Domain(
         template="fingerpost.flows.domains.autocomplete.report:section.html",
         plots="fingerpost.flows.domains.autocomplete.report.section:plots",
         cards="fingerpost.flows.domains.autocomplete.report.section:cards",
+        beside="fingerpost.flows.domains.autocomplete.report.standing:beside",
+        trends="fingerpost.flows.domains.autocomplete.report.standing:trends",
     ),
     commands=("fingerpost.flows.domains.autocomplete.commands:complete",),
 )

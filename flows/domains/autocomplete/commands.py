@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from fingerpost.flows.commands.options import CollectionOption, JsonOption, OutputFileOption, StoreOption
+from fingerpost.flows.run.lean import one_thread
 
 
 def complete(
@@ -60,6 +61,7 @@ def complete(
 
         fingerpost complete --input requests.csv --output completed.parquet -k 5
     """
+    one_thread()
     from fingerpost.flows.domains.autocomplete.complete import complete as completed
 
     completed(

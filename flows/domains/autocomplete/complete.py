@@ -6,6 +6,7 @@ from pathlib import Path
 from fingerpost.flows.run.console import table_of, wide_console
 from fingerpost.flows.run.plain_text import echo, echo_json, visible
 from fingerpost.schemas.errors import InputError, UsageError
+from fingerpost.schemas.figures import significant
 from fingerpost.schemas.inputs.requests import COMPLETIONS, WrittenRequest, read_requests
 from fingerpost.tasks.autocomplete.completer import Suggestion
 from fingerpost.tasks.autocomplete.open import LiveCompleter, live
@@ -94,6 +95,8 @@ def _show(request: Request, found: list[Suggestion], completer: LiveCompleter) -
         table.add_column("score", justify="right", no_wrap=True)
         table.add_column("listed by", no_wrap=True)
         for position, suggestion in enumerate(found, start=1):
-            table.add_row(str(position), suggestion.query, f"{suggestion.score:.3g}", _SOURCES[suggestion.source])
+            table.add_row(
+                str(position), suggestion.query, significant(suggestion.score, 3), _SOURCES[suggestion.source]
+            )
         console.print(table)
     console.tell(str(completer.ref), style="dim")

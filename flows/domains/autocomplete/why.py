@@ -25,6 +25,7 @@ from fingerpost.flows.ops.compare.why import (
     split_causes,
 )
 from fingerpost.schemas import autocomplete as contracts
+from fingerpost.schemas.figures import significant
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
 from fingerpost.tasks.autocomplete.completer import Completer, Ranked
@@ -179,7 +180,7 @@ class _Comparison:
         """The finding on a suggestion whose score moved."""
         counts = changes(self.left.counts(key), self.right.counts(key))
         old, new = (dict(side.ranking).get(key) for side in (self.left, self.right))
-        words = [f"{score:.3g}" if score is not None else "none" for score in (old, new)]
+        words = [significant(score, 3) if score is not None else "none" for score in (old, new)]
         scores = f"its score {words[0]} → {words[1]}"
         if not counts:
             return "scores", scores
@@ -188,7 +189,7 @@ class _Comparison:
 
 
 def _number(value: float | None) -> str:
-    return "none" if value is None else f"{value:.4g}"
+    return "none" if value is None else significant(value)
 
 
 def _verdict(moves: list[Move], roots: list[Cause], left: Side, right: Side, versions: list[Change]) -> list[str]:

@@ -1,6 +1,6 @@
 """The declaration of ``corpus``: from an input to documents, features and vectors."""
 
-from fingerpost.flows.domains.domain import Domain, InputFile, Section
+from fingerpost.flows.domains.domain import Described, Domain, InputFile, Section
 from fingerpost.schemas.inputs import SAMPLE
 
 CORPUS = Domain(
@@ -18,6 +18,7 @@ CORPUS = Domain(
             builtin=frozenset({SAMPLE}),
             columns="input.columns",
             beside=("input.days", "input.missing_days", "input.vectors"),
+            described=Described("documents", ("title", "text"), ("kind", "package"), ("title", "text", "vector")),
         ),
     ),
     files="fingerpost.flows.domains.corpus.sources:files_of",
@@ -51,6 +52,7 @@ CORPUS = Domain(
         template="fingerpost.flows.domains.corpus.report:section.html",
         tables="fingerpost.flows.domains.corpus.report.section:tables",
         cards="fingerpost.flows.domains.corpus.report.section:cards",
+        trends="fingerpost.flows.domains.corpus.report.standing:trends",
     ),
     gone={
         "corpus.ngrams": (

@@ -20,6 +20,7 @@ from fingerpost.flows.ops.compare.changes import (
 from fingerpost.schemas import corpus, metric
 from fingerpost.schemas.chosen_settings import settings_from_arrow
 from fingerpost.schemas.contract import Contract
+from fingerpost.schemas.figures import percentage, significant
 from fingerpost.schemas.matrices import dense_from_arrow, tensors_from_arrow
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
@@ -114,7 +115,7 @@ def _term_changes(what: str, before: tuple[dict[str, int], int], after: tuple[di
         if terms
     ]
     examples += [
-        f"fraction of documents with {term!r}: {shift:+.2%} ({here[term]} → {there[term]} documents)"
+        f"fraction of documents with {term!r}: {percentage(shift, 3, signed=True)} ({here[term]} → {there[term]} documents)"
         for shift, term in shifts[:FIRST]
         if shift
     ]
@@ -187,7 +188,7 @@ def vector_changes(
         "largest move": round(float(moved.max(initial=0.0)), 6),
     }
     names = right["id"].take(common[worst]).to_pylist()
-    examples = [f"moved most: {name}, by {moved[row]:.4g}" for name, row in zip(names, worst, strict=True)]
+    examples = [f"moved most: {name}, by {significant(moved[row])}" for name, row in zip(names, worst, strict=True)]
     note = "" if old_bases else "vectors of the input: whether the same model made both is unknown"
     return [DataChange("vectors", figures, examples, note)]
 

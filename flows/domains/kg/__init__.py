@@ -1,7 +1,9 @@
 """The declaration of ``kg``: from two graphs, or one, to a published alignment and the joined graph."""
 
-from fingerpost.flows.domains.domain import Domain, InputFile, Product, Section
+from fingerpost.flows.domains.domain import Described, Domain, Endpoint, InputFile, Product, Section, Served
 from fingerpost.schemas.inputs import OBJECTS_SAMPLE
+
+_GRAPH = Described("entities", ("name",), ("type",), ("name", "type"), counted=("relations", "attributes"))
 
 KG = Domain(
     word="kg",
@@ -20,6 +22,18 @@ KG = Domain(
             " right)",
             answers="fingerpost.flows.domains.kg.answers:answerer",
             why="fingerpost.flows.domains.kg.why:why",
+            served=Served(
+                opened="fingerpost.flows.domains.kg.serving:opened",
+                endpoints=(
+                    Endpoint(
+                        path="/match",
+                        summary="The matches of an entity",
+                        question="fingerpost.flows.domains.kg.endpoints:Entity",
+                        reply="fingerpost.flows.domains.kg.endpoints:Matches",
+                        answer="fingerpost.flows.domains.kg.serving:match",
+                    ),
+                ),
+            ),
         ),
     ),
     inputs=(
@@ -40,6 +54,7 @@ KG = Domain(
                 "kg.attributes",
                 "kg.language",
             ),
+            described=_GRAPH,
         ),
         InputFile(
             title="right graph",
@@ -48,6 +63,7 @@ KG = Domain(
             stage="import_graph",
             part="right",
             beside=("kg.right_columns",),
+            described=_GRAPH,
         ),
         InputFile(
             title="links",
@@ -56,6 +72,7 @@ KG = Domain(
             stage="import_links",
             columns="kg.columns",
             beside=("kg.reviewed", "kg.types"),
+            described=Described("links", kinds=("label", "split", "source")),
         ),
     ),
     skipped="fingerpost.flows.domains.kg.sources:skipped",
@@ -102,6 +119,8 @@ KG = Domain(
         template="fingerpost.flows.domains.kg.report:section.html",
         plots="fingerpost.flows.domains.kg.report.section:plots",
         cards="fingerpost.flows.domains.kg.report.section:cards",
+        beside="fingerpost.flows.domains.kg.report.standing:beside",
+        trends="fingerpost.flows.domains.kg.report.standing:trends",
     ),
     commands=(
         "fingerpost.flows.domains.kg.commands:align",

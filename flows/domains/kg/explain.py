@@ -4,6 +4,7 @@ from dataclasses import asdict
 
 from fingerpost.flows.run.console import TextConsole, table_of, wide_console
 from fingerpost.flows.run.plain_text import echo_json, visible
+from fingerpost.schemas.figures import significant
 from fingerpost.tasks.kg.explanation import Explanation, Input
 from fingerpost.tasks.kg.open import LiveAlignment, live
 
@@ -66,7 +67,7 @@ def _values(values: tuple[str, ...]) -> str:
 
 def _similarities(one: Input) -> str:
     """The first similarities that are known."""
-    known = [f"{name} {value:.3g}" for name, value in one.similarities.items() if value is not None]
+    known = [f"{name} {significant(value, 3)}" for name, value in one.similarities.items() if value is not None]
     return ", ".join(known[:_SIMILARITIES]) + (" …" if len(known) > _SIMILARITIES else "")
 
 

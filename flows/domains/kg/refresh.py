@@ -14,6 +14,7 @@ from fingerpost.flows.domains.kg.inputs import Inputs
 from fingerpost.flows.domains.kg.steps import OF_ALIGNER
 from fingerpost.flows.run.bases import BASE, Base, NoBaseError
 from fingerpost.flows.run.runtime import Run, scoped
+from fingerpost.schemas.figures import percent
 from fingerpost.schemas.refs import Ref
 from fingerpost.tasks.kg.stages.changes import compare_graphs
 from fingerpost.tasks.kg.stages.comparison import compare_pairs, score_labelled
@@ -60,7 +61,7 @@ def _changed(run: Run, inputs: Inputs, base: Base) -> dict[str, Ref]:
         share = _quality(run, made[f"{side}_changes"]).get("share", 0.0)
         if share > limits.entities:
             raise NoBaseError(
-                f"{share:.1%} of the entities of the {side} graph are new, changed or gone since {base.release}, more than"
+                f"{percent(share)} of the entities of the {side} graph are new, changed or gone since {base.release}, more than"
                 f" kg.refresh.entities allows"
             )
     with scoped(run, _PART):
@@ -70,7 +71,7 @@ def _changed(run: Run, inputs: Inputs, base: Base) -> dict[str, Ref]:
     share = _quality(run, made["labels"]).get("changed_share", 0.0)
     if share > limits.links:
         raise NoBaseError(
-            f"{share:.1%} of the known pairs are new, gone or have another label since {base.release}, more than"
+            f"{percent(share)} of the known pairs are new, gone or have another label since {base.release}, more than"
             f" kg.refresh.links allows"
         )
     return made

@@ -11,6 +11,7 @@ from functools import cached_property
 from fingerpost.flows.ops.compare.causes import changes, shown
 from fingerpost.flows.ops.compare.why import Move, Why, named_causes, no_moves, only_method, ranked_moves, split_causes
 from fingerpost.schemas.errors import UsageError
+from fingerpost.schemas.figures import significant
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
 from fingerpost.tasks.kg.explanation import Explanation, Other
@@ -220,7 +221,7 @@ def _decision(one: Explanation, other: Explanation) -> dict[str, str]:
 
 
 def _moved(what: str, before: float, after: float) -> str:
-    return f"{what} {before:.4g} → {after:.4g}" if f"{before:.4g}" != f"{after:.4g}" else ""
+    return f"{what} {significant(before)} → {significant(after)}" if significant(before) != significant(after) else ""
 
 
 def _text(values: tuple[str, ...] | None) -> str:

@@ -1,6 +1,6 @@
 """The declaration of ``metric``: from labelled embeddings to a published threshold."""
 
-from fingerpost.flows.domains.domain import Domain, InputFile, Product, Section
+from fingerpost.flows.domains.domain import Described, Domain, Endpoint, InputFile, Product, Section, Served
 from fingerpost.schemas.inputs import PACKAGES_SAMPLE
 
 #: How embeddings, images, or the vectors of documents are read; images need an embedder.
@@ -33,6 +33,25 @@ METRIC = Domain(
             queries="the id of a row, answered with the rows that pass with it",
             answers="fingerpost.flows.domains.metric.answers:answerer",
             why="fingerpost.flows.domains.metric.why:why",
+            served=Served(
+                opened="fingerpost.flows.domains.metric.serving:opened",
+                endpoints=(
+                    Endpoint(
+                        path="/threshold",
+                        summary="The threshold and the model whose vectors it is for",
+                        question="fingerpost.flows.domains.metric.endpoints:Group",
+                        reply="fingerpost.flows.domains.metric.endpoints:Threshold",
+                        answer="fingerpost.flows.domains.metric.serving:threshold",
+                    ),
+                    Endpoint(
+                        path="/compare",
+                        summary="Whether two vectors are of one class",
+                        question="fingerpost.flows.domains.metric.endpoints:Pair",
+                        reply="fingerpost.flows.domains.metric.endpoints:Compared",
+                        answer="fingerpost.flows.domains.metric.serving:compare",
+                    ),
+                ),
+            ),
         ),
     ),
     inputs=(
@@ -49,6 +68,7 @@ METRIC = Domain(
             columns="metric.columns",
             beside=_READ,
             formerly=("import_documents",),
+            described=Described("embeddings", kinds=("label", "group"), same=("vector",)),
         ),
         InputFile(
             title="images",
@@ -59,6 +79,7 @@ METRIC = Domain(
             builtin=frozenset({PACKAGES_SAMPLE, "documents"}),
             columns="metric.columns",
             beside=_READ,
+            described=Described("images", kinds=("label",), same=("pixels",)),
         ),
     ),
     skipped="fingerpost.flows.domains.metric.sources:skipped",
@@ -92,6 +113,8 @@ METRIC = Domain(
         template="fingerpost.flows.domains.metric.report:section.html",
         plots="fingerpost.flows.domains.metric.report.section:plots",
         cards="fingerpost.flows.domains.metric.report.section:cards",
+        beside="fingerpost.flows.domains.metric.report.standing:beside",
+        trends="fingerpost.flows.domains.metric.report.standing:trends",
     ),
     commands=("fingerpost.flows.domains.metric.commands:threshold", "fingerpost.flows.domains.metric.commands:embed"),
     former={

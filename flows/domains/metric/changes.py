@@ -17,6 +17,7 @@ from fingerpost.flows.ops.compare.changes import (
 )
 from fingerpost.schemas import metric
 from fingerpost.schemas.contract import Contract
+from fingerpost.schemas.figures import significant
 from fingerpost.schemas.matrices import dense_from_arrow
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
@@ -104,7 +105,9 @@ def threshold(store: Store, before: Ref, after: Ref) -> list[DataChange]:
             figures[name] = old[name]
             continue
         move = difference_of(old[name], new[name])
-        examples.append(f"{name}: {shown(old[name])} → {shown(new[name])}{'' if move is None else f' ({move:+.6g})'}")
+        examples.append(
+            f"{name}: {shown(old[name])} → {shown(new[name])}{'' if move is None else f' ({significant(move, 6, signed=True)})'}"
+        )
     changes = [DataChange("threshold", figures, examples)]
     changes += _if_any(store, before, after, metric.THRESHOLD, "groups", about="thresholds of groups")
     return [*changes, _canaries(store, before, after)]
@@ -127,7 +130,9 @@ def _canaries(store: Store, before: Ref, after: Ref) -> DataChange:
     farthest = int(moves.argmax())
     beyond = moves[farthest] > CANARY_TOLERANCE
     keys = right["id"].take(common).to_pylist()
-    examples = [f"moved most: {keys[farthest]}, by {moves[farthest]:.4g} of its length"] if moves[farthest] else []
+    examples = (
+        [f"moved most: {keys[farthest]}, by {significant(moves[farthest])} of its length"] if moves[farthest] else []
+    )
     return DataChange("canaries", figures, examples, "the vectors are of another model" if beyond else "")
 
 
@@ -159,4 +164,4 @@ def _margins(row: dict[str, Any]) -> str:
     """The margins of a trial, human-readable."""
     if row["weight"] is None:
         return "without TCM"
-    return f"m⁺ {row['positive_margin']:g}, m⁻ {row['negative_margin']:g}, weight {row['weight']:g}"
+    return f"m⁺ {significant(row['positive_margin'], 6)}, m⁻ {significant(row['negative_margin'], 6)}, weight {significant(row['weight'], 6)}"

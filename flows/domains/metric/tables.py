@@ -3,6 +3,7 @@
 from typing import Any
 
 from fingerpost.flows.run.console import TextConsole, TextTable, table_of, wide_console
+from fingerpost.schemas.figures import percentage, significant
 
 _LEAST = {"cosine": "a cosine similarity of at least", "euclidean": "a Euclidean distance of at most"}
 _RATES = {"far": "FAR", "frr": "FRR"}
@@ -14,29 +15,33 @@ def show_choice(result: dict[str, Any], worst: int) -> None:
     on, test = result["chosen_on"], result["tested_on"]
     console.tell(
         (f"threshold {_number(result['threshold'])}", "bold"),
-        f": {_LEAST[result['measure']]} that, for {_RATES[rate]} {_percent(share)}{_kept(result['kept'])};"
+        f": {_LEAST[result['measure']]} that, for {_RATES[rate]} {percentage(share)}{_kept(result['kept'])};"
         f" {_interval(result['interval'], result['level'])}",
     )
     _show_cautions(console, result["cautions"])
     table = _table("rates", "classes", "rows", "FAR", "FRR")
     where = "other classes" if test["other_classes"] else "the same classes"
-    table.add_row("where it was chosen", *_counts(on), _percent(on["far"]), _percent(on["frr"]))
-    table.add_row(where, *_counts(test), _percent(test["far"]), _percent(test["frr"]))
+    table.add_row("where it was chosen", *_counts(on), percentage(on["far"]), percentage(on["frr"]))
+    table.add_row(where, *_counts(test), percentage(test["far"]), percentage(test["frr"]))
     console.print(table)
-    console.tell(f"{_RATES[rate]} of classes left out one by one while choosing: {_percent(on['held_out'])}")
+    console.tell(f"{_RATES[rate]} of classes left out one by one while choosing: {percentage(on['held_out'])}")
     retrieval = (
         "" if test["recall_at_1"] is None else f"; recall@1 {test['recall_at_1']:.4f}, mAP@R {test['map_at_r']:.4f}"
     )
     console.tell(
-        f"{where}: equal error rate {_percent(test['equal_error'])}{retrieval}; OPIS {test['opis']:.3g} (worst classes"
-        f" {test['worst_opis']:.3g})",
+        f"{where}: equal error rate {percentage(test['equal_error'])}{retrieval}; OPIS {significant(test['opis'], 3)} (worst classes"
+        f" {significant(test['worst_opis'], 3)})",
     )
     if result["unlabelled"]:
         console.tell(f"{result['unlabelled']:,} row(s) without a label were left out")
     table = _table(f"worst classes by {_RATES[rate]}", "FAR", "FRR", "positive pairs", "negative pairs")
     for row in result["worst"][:worst]:
         table.add_row(
-            row["name"], _percent(row["far"]), _percent(row["frr"]), f"{row['positives']:,}", f"{row['negatives']:,}"
+            row["name"],
+            percentage(row["far"]),
+            percentage(row["frr"]),
+            f"{row['positives']:,}",
+            f"{row['negatives']:,}",
         )
     console.print(table)
     if result["groups"]:
@@ -67,12 +72,12 @@ def _groups(rows: list[dict[str, Any]], rate: str, other: bool) -> TextTable:
         table.add_row(
             row["name"],
             f"{row['classes']:,}",
-            _percent(row["rate"]),
+            percentage(row["rate"]),
             "too few" if ends is None else _number(row["threshold"]),
             "–" if ends is None else f"{ends[0]:.4f} to {ends[1]:.4f}",
             f"{row['test_classes']:,}",
-            _percent(row["test_rate"]),
-            _percent(row["own_test_rate"]),
+            percentage(row["test_rate"]),
+            percentage(row["own_test_rate"]),
             "yes" if row["worth"] else "no",
         )
     return table
@@ -89,7 +94,7 @@ def show_migration(result: dict[str, Any], worst: int) -> None:
     )
     table = _table("model", "threshold", "FAR", "FRR")
     for name, side in ((result["from"], before), (result["to"], after)):
-        table.add_row(name, _number(side["threshold"]), _percent(side["far"]), _percent(side["frr"]))
+        table.add_row(name, _number(side["threshold"]), percentage(side["far"]), percentage(side["frr"]))
     console.print(table)
     left = result["only_in_from"], result["only_in_to"]
     console.tell(
@@ -97,7 +102,7 @@ def show_migration(result: dict[str, Any], worst: int) -> None:
     )
     table = _table(f"classes whose {_RATES[rate]} changes most", "before", "after")
     for row in result["changes"][:worst]:
-        table.add_row(row["name"], _percent(row["before"]), _percent(row["after"]))
+        table.add_row(row["name"], percentage(row["before"]), percentage(row["after"]))
     console.print(table)
 
 
@@ -106,19 +111,21 @@ def show_live(result: dict[str, Any]) -> None:
     console, rate = wide_console(), result["target"]["rate"]
     console.tell(
         (f"threshold {_number(result['threshold'])}", "bold"),
-        f": {_LEAST[result['measure']]} that, for {_RATES[rate]} {_percent(result['target']['share'])};"
+        f": {_LEAST[result['measure']]} that, for {_RATES[rate]} {percentage(result['target']['share'])};"
         f" interval {result['interval'][0]:.4f} to {result['interval'][1]:.4f}",
     )
     console.tell(
-        f"on {result['test_classes']} classes that it was not chosen on: FAR {_percent(result['test_far'])}, FRR"
-        f" {_percent(result['test_frr'])}"
+        f"on {result['test_classes']} classes that it was not chosen on: FAR {percentage(result['test_far'])}, FRR"
+        f" {percentage(result['test_frr'])}"
     )
     _show_cautions(console, result["cautions"])
     for name, (own, low, high) in result["groups"].items():
         console.tell(f"of group {name}: {_number(own)}, interval {low:.4f} to {high:.4f}")
     console.tell(f"of model {result['model']}; vectors of another model need their own threshold")
     if checked := result.get("checked"):
-        rates = f"; on these FAR {_percent(checked['far'])}, FRR {_percent(checked['frr'])}" if "far" in checked else ""
+        rates = (
+            f"; on these FAR {percentage(checked['far'])}, FRR {percentage(checked['frr'])}" if "far" in checked else ""
+        )
         console.tell(
             f"{checked['input']}: {checked['canaries_compared']} canaries compared, the vectors are of that"
             f" model{rates}",
@@ -131,20 +138,16 @@ def _counts(side: dict[str, Any]) -> tuple[str, str]:
 
 
 def _interval(ends: list[float], level: float) -> str:
-    return f"{_percent(level)} interval {ends[0]:.4f} to {ends[1]:.4f}"
+    return f"{percentage(level)} interval {ends[0]:.4f} to {ends[1]:.4f}"
 
 
 def _number(threshold: float) -> str:
     """A threshold with as many digits as it was chosen to: rates are told of this very number."""
-    return f"{threshold:.7g}"
+    return significant(threshold, 7)
 
 
 def _kept(kept: bool) -> str:
     return "" if kept else " which no threshold keeps"
-
-
-def _percent(value: float | None) -> str:
-    return "–" if value is None else f"{100 * value:.3g} %"
 
 
 def _table(first: str, *others: str) -> TextTable:

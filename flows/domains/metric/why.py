@@ -10,6 +10,7 @@ from fingerpost.flows.ops.compare.causes import Cause, Change, changes
 from fingerpost.flows.ops.compare.why import Move, Why, named_causes, no_moves, only_method, ranked_moves, split_causes
 from fingerpost.schemas import metric as contracts
 from fingerpost.schemas.errors import FingerpostError
+from fingerpost.schemas.figures import significant
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
 from fingerpost.tasks.metric.scores import score_of, threshold_of
@@ -71,7 +72,7 @@ class _Comparison:
     def shown(self, side: PassingRows) -> str:
         """The threshold of a version for the row, with its measure."""
         value = side.threshold_for(self.key) if side.holds([self.key]) else side.made.threshold
-        return f"{side.made.measure} {'≥' if side.made.measure == 'cosine' else '≤'} {value:.6g}"
+        return f"{side.made.measure} {'≥' if side.made.measure == 'cosine' else '≤'} {significant(value, 6)}"
 
     def reason(self, key: str, before: int, after: int, kept_order: bool) -> tuple[str, str]:
         """What moved a row among those that pass."""
@@ -98,7 +99,7 @@ class _Comparison:
         bounds = [score_of(side.threshold_for(self.key), side.made.measure) for side in self.sides]
         kind = "similarity" if self.left.made.measure == "cosine" else "distance"
         near, limits = (
-            [f"{threshold_of(value, self.left.made.measure):.6g}" for value in pair] for pair in (scores, bounds)
+            [significant(threshold_of(value, self.left.made.measure), 6) for value in pair] for pair in (scores, bounds)
         )
         values = f"its {kind} {' → '.join(near)}, the threshold {' → '.join(limits)}"
         by_vectors, by_threshold = (scores[1] >= bounds[0]) != passed, (scores[0] >= bounds[1]) != passed

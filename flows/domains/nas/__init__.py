@@ -1,6 +1,6 @@
 """The declaration of ``nas``: from labelled images and a device to a published network that fits it."""
 
-from fingerpost.flows.domains.domain import Domain, InputFile, Product, Section
+from fingerpost.flows.domains.domain import Described, Domain, InputFile, Product, Section
 from fingerpost.schemas.inputs import DIGITS_SAMPLE
 
 NAS = Domain(
@@ -34,6 +34,7 @@ NAS = Domain(
             builtin=frozenset({DIGITS_SAMPLE}),
             columns="nas.columns",
             beside=("nas.images", "nas.task", "nas.reference"),
+            described=Described("images", kinds=("label", "split"), same=("pixels",), counted=("classes",)),
         ),
         InputFile(
             title="device",
@@ -73,6 +74,8 @@ NAS = Domain(
         template="fingerpost.flows.domains.nas.report:section.html",
         plots="fingerpost.flows.domains.nas.report.section:plots",
         cards="fingerpost.flows.domains.nas.report.section:cards",
+        beside="fingerpost.flows.domains.nas.report.standing:beside",
+        trends="fingerpost.flows.domains.nas.report.standing:trends",
     ),
     command_group=(
         "Networks that fit the hardware: measures devices, advises on an architecture, and shows and applies the live network.\n\n"

@@ -7,6 +7,7 @@ import numpy as np
 
 from fingerpost.flows.ops.compare.changes import DataChange, figure_changes, listed, row_changes, share, tables_of
 from fingerpost.schemas import nas
+from fingerpost.schemas.figures import significant
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
 from fingerpost.tasks.nas.architecture import Architecture
@@ -73,11 +74,13 @@ def _named(front: Mapping[str, Mapping[str, Any]], other: Mapping[str, Any]) -> 
     rows = sorted(
         (row for key, row in front.items() if key not in other), key=lambda row: (-row["score"], row["number"])
     )
-    return [f"{row['architecture']} (score {row['score']:.4g}, {_milliseconds(row['latency_ms'])})" for row in rows]
+    return [
+        f"{row['architecture']} (score {significant(row['score'])}, {_milliseconds(row['latency_ms'])})" for row in rows
+    ]
 
 
 def _milliseconds(value: float | None) -> str:
-    return "latency unknown" if value is None else f"{value:.4g} ms"
+    return "latency unknown" if value is None else f"{significant(value)} ms"
 
 
 def patterns(store: Store, before: Ref, after: Ref) -> list[DataChange]:

@@ -6,6 +6,7 @@ from typing import Any
 from fingerpost.flows.run.console import table_of, wide_console
 from fingerpost.flows.run.plain_text import echo_json
 from fingerpost.schemas.errors import InputError, UsageError
+from fingerpost.schemas.figures import significant
 from fingerpost.tasks.nas.architecture import Architecture
 from fingerpost.tasks.nas.architecture_toml import architecture_toml
 from fingerpost.tasks.nas.differences import stage_text
@@ -57,7 +58,7 @@ def _show(network: LiveNetwork, rows: list[dict[str, Any]], written: list[str]) 
         heading, "network", "validation accuracy>", "latency ms>", "memory bytes>", "parameters>", "MACs>", ""
     )
     for row in rows:
-        latency = "" if row["latency_ms"] is None else f"{row['latency_ms']:.4g}"
+        latency = "" if row["latency_ms"] is None else significant(row["latency_ms"])
         costs = (f"{row[name]:,}" for name in ("memory_bytes", "parameters", "macs"))
         mark = "live" if row["architecture"] == chosen.id else ""
         accuracy = "" if row["accuracy"] is None else f"{row['accuracy']:.4f}"

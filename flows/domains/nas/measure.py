@@ -15,6 +15,7 @@ from fingerpost.flows.run.console import TextConsole, table_of, wide_console
 from fingerpost.flows.run.plain_text import echo_json, visible
 from fingerpost.flows.run.profiles import load_settings
 from fingerpost.schemas.errors import FingerpostError
+from fingerpost.schemas.figures import percent, significant
 from fingerpost.schemas.inputs.device_tables import check_table_name
 from fingerpost.tasks.nas.architecture import Architecture
 from fingerpost.tasks.nas.latency import LatencyEstimator, fit_latency_estimator
@@ -111,7 +112,7 @@ def _show(found: Measured, output: Path | None) -> None:
     console = wide_console()
     table = table_of(visible(found.name), "operators", "measured>", "lowest ms>", "highest ms>", "relative spread>")
     for kind, count, low, high, spread in _by_kind(found):
-        table.add_row(kind, f"{count:,}", f"{low:.4g}", f"{high:.4g}", f"{spread:.1%}")
+        table.add_row(kind, f"{count:,}", significant(low), significant(high), percent(spread))
     console.print(table)
     errors = {(method, metric): value for method, setting, metric, value in found.figures if setting == "networks"}
     if errors:
@@ -121,7 +122,7 @@ def _show(found: Measured, output: Path | None) -> None:
         )
         for method, words in (("forest", "operators"), ("linear", "MACs alone")):
             if (method, "count") in errors:
-                shares = (f"{errors[method, name]:.1%}" for name in ("within_5", "within_10"))
+                shares = (percent(errors[method, name]) for name in ("within_5", "within_10"))
                 order = errors.get((method, "spearman"))
                 table.add_row(words, *shares, "" if order is None else f"{order:.3f}")
         console.print(table)

@@ -13,6 +13,7 @@ from fingerpost.flows.ops.compare.causes import changes
 from fingerpost.flows.ops.compare.why import Move, Why, named_causes, no_moves, only_method, ranked_moves, split_causes
 from fingerpost.schemas import nas as contracts
 from fingerpost.schemas.errors import FingerpostError
+from fingerpost.schemas.figures import significant
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
 from fingerpost.tasks.nas.architecture import Architecture
@@ -127,7 +128,7 @@ def _front(side: NetworkAnswers) -> _Front:
 
 
 def _number(value: float | None) -> str:
-    return "unknown" if value is None else f"{value:.4g}"
+    return "unknown" if value is None else significant(value)
 
 
 def _verdict(moves: list[Move]) -> list[str]:

@@ -1,6 +1,6 @@
 """The declaration of ``xmr``: from interactions to a published ranker."""
 
-from fingerpost.flows.domains.domain import Domain, InputFile, Product, Section
+from fingerpost.flows.domains.domain import Described, Domain, Endpoint, InputFile, Product, Section, Served
 from fingerpost.schemas.inputs import NAMES_SAMPLE, SEE_ALSO_SAMPLE
 
 XMR = Domain(
@@ -19,6 +19,19 @@ XMR = Domain(
             queries="a text, answered with labels",
             answers="fingerpost.flows.domains.xmr.answers:answerer",
             why="fingerpost.flows.domains.xmr.why:why",
+            served=Served(
+                opened="fingerpost.flows.domains.xmr.serving:opened",
+                endpoints=(
+                    Endpoint(
+                        path="/rank",
+                        summary="The labels that fit a text best",
+                        question="fingerpost.flows.domains.xmr.endpoints:Ranked",
+                        reply="fingerpost.flows.domains.xmr.endpoints:Labels",
+                        answer="fingerpost.flows.domains.xmr.serving:rank",
+                        batch="fingerpost.flows.domains.xmr.serving:rank_many",
+                    ),
+                ),
+            ),
         ),
     ),
     inputs=(
@@ -33,6 +46,7 @@ XMR = Domain(
             builtin=frozenset({SEE_ALSO_SAMPLE, NAMES_SAMPLE}),
             columns="xmr.columns",
             beside=("xmr.days", "xmr.labels", "xmr.negatives", "xmr.unknown_labels"),
+            described=Described("queries", ("text",), ("split",), ("text",), counted=("labels",)),
         ),
     ),
     skipped="fingerpost.flows.domains.xmr.sources:skipped",
@@ -62,6 +76,7 @@ XMR = Domain(
         "xmr.towers": "",
         "xmr.comparison": "fingerpost.flows.domains.xmr.changes:comparison",
         "xmr.sweep": "fingerpost.flows.domains.xmr.changes:sweep",
+        "xmr.packed": "",
         "xmr.ranker": "",
     },
     report=Section(
@@ -69,6 +84,8 @@ XMR = Domain(
         template="fingerpost.flows.domains.xmr.report:section.html",
         plots="fingerpost.flows.domains.xmr.report.section:plots",
         cards="fingerpost.flows.domains.xmr.report.section:cards",
+        beside="fingerpost.flows.domains.xmr.report.standing:beside",
+        trends="fingerpost.flows.domains.xmr.report.standing:trends",
     ),
     commands=("fingerpost.flows.domains.xmr.commands:rank",),
     former={

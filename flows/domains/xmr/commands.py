@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from fingerpost.flows.commands.options import CollectionOption, JsonOption, OutputFileOption, StoreOption
+from fingerpost.flows.run.lean import one_thread
 
 
 def rank(
@@ -36,6 +37,7 @@ def rank(
 
         fingerpost rank --input queries.csv --output ranked.parquet -k 100
     """
+    one_thread()
     from fingerpost.flows.domains.xmr.rank import rank as ranked
 
     ranked(

@@ -6,6 +6,7 @@ from pathlib import Path
 from fingerpost.flows.run.console import table_of, wide_console
 from fingerpost.flows.run.plain_text import echo, echo_json, visible
 from fingerpost.schemas.errors import UsageError
+from fingerpost.schemas.figures import significant
 from fingerpost.tasks.xmr.open import LiveRanker, RankedLabel, live
 
 #: The number of queries that are ranked and written together.
@@ -74,6 +75,6 @@ def _show(text: str, found: list[RankedLabel], ranker: LiveRanker) -> None:
             key = [answer.id] if named else []
             probability = [f"{answer.chance:.2f}"] if calibrated and answer.chance is not None else []
             # Scores are products along the path down the tree, and therefore small even for good answers.
-            table.add_row(str(position), *key, answer.name, *probability, f"{answer.score:.3g}")
+            table.add_row(str(position), *key, answer.name, *probability, significant(answer.score, 3))
         console.print(table)
     console.tell(str(ranker.ref), style="dim")

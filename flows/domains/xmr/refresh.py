@@ -17,6 +17,7 @@ from fingerpost.schemas import xmr as contracts
 from fingerpost.schemas.contract import Contract
 from fingerpost.schemas.corpus import DOCUMENTS, FEATURES, NGRAMS, VOCABULARY
 from fingerpost.schemas.errors import CorruptArtifactError
+from fingerpost.schemas.figures import percent
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.releases import read_members
 from fingerpost.schemas.store import Store
@@ -214,4 +215,6 @@ def _share(run: Run, models: Sequence[Ref]) -> str:
     if not run.env.store.has(models[0]):
         return ""
     drift = run.env.store.manifest(models[0]).quality["drift"]
-    return f": {drift['solved_share']:.1%} of {drift['labels']:,} labels re-solved, {drift['new_share']:.1%} new"
+    return (
+        f": {percent(drift['solved_share'])} of {drift['labels']:,} labels re-solved, {percent(drift['new_share'])} new"
+    )

@@ -12,7 +12,7 @@ from fingerpost.schemas.inputs.interaction_rows import UnknownLabels
 from fingerpost.tasks.corpus.bm25 import Bm25Params
 from fingerpost.tasks.corpus.ngrams import FamilyParams, NgramParams
 from fingerpost.tasks.corpus.svd import SvdParams
-from fingerpost.tasks.corpus.tfidf import TfidfParams
+from fingerpost.tasks.corpus.weighed_rows import TfidfParams
 from fingerpost.tasks.xmr.baselines import DenseParams
 from fingerpost.tasks.xmr.clustering import ClusterParams
 from fingerpost.tasks.xmr.drift import DriftLimits

@@ -8,8 +8,9 @@ from fingerpost.flows.domains.xmr.refresh import refreshed_finally
 from fingerpost.flows.domains.xmr.steps import HELD, maker
 from fingerpost.flows.run.runtime import Run, scoped
 from fingerpost.schemas.refs import Ref
-from fingerpost.tasks.xmr.open import FINAL, member_roles, numbered
+from fingerpost.tasks.xmr.open import FINAL, member_roles, numbered, served_roles
 from fingerpost.tasks.xmr.stages.final import include_held_out, join_features
+from fingerpost.tasks.xmr.stages.packed import pack_ranker
 from fingerpost.tasks.xmr.stages.release import (
     calibrate_scores,
     combine_predictions,
@@ -73,6 +74,12 @@ def finish(run: Run, artifacts: Mapping[str, Ref]) -> dict[str, Ref]:
             if "sweep" in artifacts and pruned in artifacts:
                 new[FINAL + pruned] = prune_rankers(artifacts["sweep"], trained)
     return new
+
+
+def pack(artifacts: Mapping[str, Ref]) -> dict[str, Ref]:
+    """The ranker in the form that answers, by role."""
+    members = (artifacts[role] for pair in served_roles(artifacts) for role in pair)
+    return {"packed": pack_ranker(artifacts["interactions"], artifacts["vocabulary"], *members)}
 
 
 def note_unmeasured(run: Run, ranker: Ref) -> None:

@@ -24,11 +24,13 @@ from fingerpost.flows.ops.compare.why import (
     split_causes,
 )
 from fingerpost.schemas import xmr as contracts
+from fingerpost.schemas.figures import significant
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
 from fingerpost.tasks.xmr.ensembles import Ensemble, combine
-from fingerpost.tasks.xmr.interactions import TRAINING, query_text
+from fingerpost.tasks.xmr.interactions import TRAINING
 from fingerpost.tasks.xmr.open import FINAL, LiveRanker, read_targets, rows_of, served_roles
+from fingerpost.tasks.xmr.query_texts import query_text
 from fingerpost.tasks.xmr.ranking import NONE, Ranker, Ranking
 
 #: The members of a ranker that turn texts into features.
@@ -218,7 +220,7 @@ class _Comparison:
     def _scored(self, key: str) -> tuple[str, str]:
         """Further findings on a label whose score moved."""
         old, new = (dict(side.ranking).get(key) for side in (self.left, self.right))
-        words = [f"{score:.3g}" if score is not None else "none" for score in (old, new)]
+        words = [significant(score, 3) if score is not None else "none" for score in (old, new)]
         positions = [str(side.positions.get(key, "none")) for side in (self.left, self.right)]
         scores = f"its score {words[0]} → {words[1]}, exhaustive position {positions[0]} → {positions[1]}"
         rows = [side.training_rows(key) for side in (self.left, self.right)]

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fingerpost.flows.ops.backfill.partitions import Partitions
 from fingerpost.flows.ops.backfill.record import Backfill, BackfillError, Control, Reprocess
 from fingerpost.flows.run.day_states import interrupted
+from fingerpost.flows.run.partitions import Partitions
 from fingerpost.flows.run.server import own_server
 from fingerpost.schemas.leases import holding
 

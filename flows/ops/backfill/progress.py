@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 
 from fingerpost.flows.ops.backfill.batches import runs_to_start
 from fingerpost.flows.ops.backfill.days import Ended, ended
-from fingerpost.flows.ops.backfill.partitions import Partition, Partitions
 from fingerpost.flows.ops.backfill.record import (
     MOST_CRASHES,
     Backfill,
@@ -22,6 +21,7 @@ from fingerpost.flows.ops.backfill.runs import Beside, Deployed, Here, Place, de
 from fingerpost.flows.ops.stack.state import api_of, connection
 from fingerpost.flows.run.api import ApiError
 from fingerpost.flows.run.calendar import days_between, today
+from fingerpost.flows.run.partitions import Partition, Partitions
 from fingerpost.schemas.errors import UsageError
 from fingerpost.schemas.leases import at_work, holding
 from fingerpost.schemas.store import Store

@@ -17,9 +17,9 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from fingerpost.flows.ops.backfill.partitions import Partition
 from fingerpost.flows.run.day_states import interrupted
 from fingerpost.flows.run.flow_names import NIGHTLY, flow_names
+from fingerpost.flows.run.partitions import Partition
 from fingerpost.flows.run.request import ResolvedRequest, RunRequest
 from fingerpost.flows.run.section import SettingsError
 from fingerpost.schemas.errors import CorruptArtifactError, FingerpostError

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fingerpost.flows import domains
+from fingerpost.schemas.figures import significant
 from fingerpost.schemas.manifests import Manifest
 from fingerpost.schemas.refs import Ref, changed_keys, same_kind
 from fingerpost.schemas.store import Store
@@ -71,7 +72,7 @@ def shown(value: Any) -> str:
     if value is None:
         return "–"
     if isinstance(value, float):
-        return f"{value:.6g}"
+        return significant(value, 6)
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True)
     return text if len(text) <= 80 else f"{text[:79]}…"
 

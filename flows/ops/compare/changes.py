@@ -15,6 +15,7 @@ from fingerpost.flows import domains
 from fingerpost.flows.domains.domain import named
 from fingerpost.flows.ops.compare.causes import difference_of
 from fingerpost.schemas.contract import Contract
+from fingerpost.schemas.figures import significant
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
 
@@ -129,7 +130,10 @@ def moved_most(
         figures: dict[str, Any] = {"in both": len(common), "of another value": int(differs.sum())}
         if differs.any():
             figures["largest move"] = round(float(np.abs(moves).max()), 9)
-        examples = [f"{names[row]}: {old[row]:.6g} → {new[row]:.6g} ({moves[row]:+.6g})" for row in worst]
+        examples = [
+            f"{names[row]}: {significant(old[row], 6)} → {significant(new[row], 6)} ({significant(moves[row], 6, signed=True)})"
+            for row in worst
+        ]
         found.append(DataChange(f"{column} of {table}", figures, examples))
     return found
 
@@ -146,7 +150,7 @@ def figure_changes(store: Store, before: Ref, after: Ref, contract: Contract) ->
         (key for key in shared if left[key] != right[key]), key=lambda key: (-_relative(left[key], right[key]), key)
     )
     examples = [
-        f"{key}: {left[key]:.6g} → {right[key]:.6g} ({difference_of(left[key], right[key]):+.6g})"
+        f"{key}: {significant(left[key], 6)} → {significant(right[key], 6)} ({significant(difference_of(left[key], right[key]), 6, signed=True)})"
         for key in differ[:FIRST]
     ]
     figures = {

@@ -18,6 +18,7 @@ from fingerpost.flows.ops.compare.causes import (
 from fingerpost.flows.ops.compare.changes import DataChange, data_changes
 from fingerpost.flows.ops.compare.versions import Version, publications_of
 from fingerpost.schemas.errors import UsageError
+from fingerpost.schemas.figures import significant
 from fingerpost.schemas.manifests import Manifest
 from fingerpost.schemas.refs import Ref, same_kind
 from fingerpost.schemas.releases import read_members
@@ -194,7 +195,7 @@ def _gate_text(gate: dict[str, Any]) -> str:
         return str(gate["gate"]).partition(" ")[2] + ("" if gate["holds"] else ", missed")
     if gate.get("unmeasured"):
         return f"unmeasured: {gate['unmeasured']}"
-    return f"{gate['value']:.6g} ({gate['kind'].replace('_', ' ')} {gate['bound']:.6g})"
+    return f"{significant(gate['value'], 6)} ({gate['kind'].replace('_', ' ')} {significant(gate['bound'], 6)})"
 
 
 def _files(left: Manifest, right: Manifest) -> dict[str, int]:

@@ -5,6 +5,7 @@ from typing import Any
 from fingerpost.flows.ops.compare.causes import Change, shown
 from fingerpost.flows.ops.compare.diff import Diff
 from fingerpost.flows.run.console import TextConsole, table_of, wide_console
+from fingerpost.schemas.figures import significant
 
 
 def show_diff(difference: Diff) -> None:
@@ -112,7 +113,7 @@ def _changes(console: TextConsole, title: str, items: list[tuple[str, Change]]) 
     named = any(role for role, _ in items)
     table = table_of(f"\n{title}", *(["artifact"] if named else []), "what", "before>", "after>", "difference>")
     for role, change in items:
-        difference = "" if change.difference is None else f"{change.difference:+.6g}"
+        difference = "" if change.difference is None else significant(change.difference, 6, signed=True)
         cells = (change.key, short(change.before), short(change.after), difference)
         table.add_row(*([role] if named else []), *cells)
     console.print(table)

@@ -3,6 +3,7 @@
 from fingerpost.flows.ops.compare.causes import shown
 from fingerpost.flows.ops.compare.why import Why
 from fingerpost.flows.run.console import table_of, wide_console
+from fingerpost.schemas.figures import significant
 
 _TERMS = 12
 
@@ -16,7 +17,7 @@ def show_why(why: Why) -> None:
     table = table_of("\nanswers", "before>", "after>", "id", "name", "score before>", "after>", "because")
     for move in why.moves:
         positions = [str(position) if position else "–" for position in (move.before, move.after)]
-        scores = ["" if score is None else f"{score:.3g}" for score in (move.score_before, move.score_after)]
+        scores = ["" if score is None else significant(score, 3) for score in (move.score_before, move.score_after)]
         because = f"{move.kind}: {move.because}" if move.because else move.kind
         title = move.title if move.title != move.id else ""
         table.add_row(*positions, move.id, title, *scores, because)

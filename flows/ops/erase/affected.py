@@ -355,7 +355,14 @@ def request_of(record: Mapping[str, Any], store: Store) -> RunRequest:
     kept = {key: value for key, value in recorded.items() if key not in {"store", "day", "force"}}
     settings = {key: value for key, value in kept.items() if not advice_about(key)}
     if record.get("request"):
-        with_day = {**record["request"], "day": record["day"], "store": store.url, "force": (), "dry_run": False}
+        with_day = {
+            **record["request"],
+            "day": record["day"],
+            "store": store.url,
+            "force": (),
+            "wait": False,
+            "dry_run": False,
+        }
         with_day["future"] = True
         given = record["request"].get("settings") or {}
         with_day["settings"] = {key: value for key, value in given.items() if not advice_about(key)}

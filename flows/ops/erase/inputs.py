@@ -110,7 +110,7 @@ def input_sources(records: Iterable[Mapping[str, Any]]) -> list[FileUse]:
             # A run over several days reads a path with a placeholder.
             paths = _matching(use.path) if DAY in use.path else [use.path]
             uses |= {(use.form, path): replace(use, path=path) for path in paths}
-        request = {**(record.get("request") or {}), "day": "", "force": (), "dry_run": False}
+        request = {**(record.get("request") or {}), "day": "", "force": (), "wait": False, "dry_run": False}
         patterns[json.dumps([record["flow"], request], sort_keys=True)] = None
     for flow, request in map(json.loads, patterns):
         try:

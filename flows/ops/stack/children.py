@@ -34,6 +34,12 @@ _NOT_INHERITED = (
     "PREFECT_API_KEY",
     "PREFECT_PROFILE",
 )
+#: Settings of the worker and of the runs that it starts. That a task ended, the log says in words of its own.
+_WORKER = {
+    "PREFECT_WORKER_QUERY_SECONDS": "2",
+    "PREFECT_LOGGING_LEVEL": "INFO",
+    "PREFECT_LOGGING_LOGGERS_PREFECT_TASK_RUNS_LEVEL": "WARNING",
+}
 LOOPBACK = "127.0.0.1"
 _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -160,7 +166,7 @@ def children_of(options: Options, state: State, *, before_work: Callable[[], Non
                 "--name",
                 f"{worker_name(options)}-{state.id}",
             ),
-            client | webhook | {"PREFECT_WORKER_QUERY_SECONDS": "2", "PREFECT_LOGGING_LEVEL": "INFO"},
+            client | webhook | _WORKER,
             lambda: _worker_online(api, state),
             needs="server",
             first=before_work,

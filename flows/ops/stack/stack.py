@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -121,13 +122,28 @@ def _before_work(options: Options, state: State, say: Callable[[str], None]) -> 
     """Handles the runs that an earlier stack left on the server, before a worker takes any."""
     api = Api(state.api, options.auth)
     try:
-        if not _other_workers(api, options):
-            settle_interrupted(api, POOL, say=say)
-        follow_rename(api, say=say)
-        catch_up(api, say=say)
-        say_lost_days(api, say=say)
+        with _same_store(options):
+            if not _other_workers(api, options):
+                settle_interrupted(api, POOL, say=say)
+            follow_rename(api, say=say)
+            catch_up(api, say=say)
+            say_lost_days(api, say=say)
     except FingerpostError as problem:
         say(f"missed runs are left unchanged: {problem}")
+
+
+@contextmanager
+def _same_store(options: Options) -> Iterator[None]:
+    """A scope in which settings without a store name that of the stack, as they do in its processes."""
+    before = os.environ.get("FINGERPOST_STORE")
+    os.environ["FINGERPOST_STORE"] = options.store
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["FINGERPOST_STORE"]
+        else:
+            os.environ["FINGERPOST_STORE"] = before
 
 
 def say_lost_days(api: Api, *, say: Callable[[str], None]) -> None:

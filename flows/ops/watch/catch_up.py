@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from fingerpost.flows.domains.settings import Settings
 from fingerpost.flows.run.api import Api
 from fingerpost.flows.run.calendar import logical_day
+from fingerpost.flows.run.waits import AWAITING_INPUT, kept_wait
 from fingerpost.schemas.errors import FingerpostError
 from fingerpost.schemas.store import Store
 from fingerpost.tasks.ledger import partitions
@@ -84,7 +85,7 @@ def _catch_up(
     api: Api, deployment: dict[str, Any], now: datetime, grace: timedelta, say: Callable[[str], None]
 ) -> None:
     active = [entry["schedule"] for entry in deployment["schedules"] if entry["active"]]
-    late = _late_runs(api, deployment, now - grace)
+    late = _late_runs(api, deployment, now, grace)
     if not active and not late:
         return
     settings = settings_of(deployment)
@@ -96,7 +97,11 @@ def _catch_up(
     day_of = partial(logical_day, timezone=settings.run.timezone, lag_days=rule.lag_days)
     have = set(partitions(Store(settings.store), flow, settings.input.collection))
     since = max(_moment(deployment["created"]), now - HORIZON)
-    ran = [run for run in _runs(api, deployment, since) if run["state_type"] in _SETTLED and _regular(run)]
+    ran = [
+        run
+        for run in _runs(api, deployment, since)
+        if (run["state_type"] in _SETTLED or _awaits_input(run, now)) and _regular(run)
+    ]
     have |= {day_of(_moment(run["expected_start_time"])) for run in ran}
     times = [time for schedule in active for time in scheduled_times(schedule, since, now - grace)]
     times += [_moment(run["expected_start_time"]) for run in late]
@@ -148,11 +153,17 @@ def scheduled_times(schedule: dict[str, Any], since: datetime, until: datetime) 
     return sorted({moment for moment in found if moment <= until})
 
 
-def _late_runs(api: Api, deployment: dict[str, Any], before: datetime) -> list[dict[str, Any]]:
+def _late_runs(api: Api, deployment: dict[str, Any], now: datetime, grace: timedelta) -> list[dict[str, Any]]:
     """The scheduled runs that should have started and did not, oldest first."""
-    found = _runs(api, deployment, None)
+    found = [run for run in _runs(api, deployment, None) if not _awaits_input(run, now)]
     late = [run for run in found if run["auto_scheduled"] or "catch-up" in run["tags"]]
-    return [run for run in late if _moment(run["expected_start_time"]) <= before]
+    return [run for run in late if _moment(run["expected_start_time"]) <= now - grace]
+
+
+def _awaits_input(run: dict[str, Any], now: datetime) -> bool:
+    """Whether a run waits for late input: it has begun, and goes on by itself if its next look is of this day."""
+    following = run.get("next_scheduled_start_time") if run.get("state_name") == AWAITING_INPUT else None
+    return bool(following) and now - _moment(str(following)) < timedelta(days=1)
 
 
 def _runs(api: Api, deployment: dict[str, Any], since: datetime | None) -> list[dict[str, Any]]:
@@ -206,10 +217,12 @@ def _submit(api: Api, deployment: dict[str, Any], day: str, time: datetime, say:
 def settle_interrupted(api: Api, pool: str, *, say: Callable[[str], None]) -> None:
     """Marks the runs of an interrupted stack as crashed, which also frees their slots under concurrency limits.
 
-    To be called while the pool has no worker: then none of its runs can be running.
+    One that was looking for late input is scheduled for its next look instead. To be called while the pool has no worker:
+    then none of its runs can be running.
     """
     alive = {"state": {"type": {"any_": ["RUNNING", "PENDING", "CANCELLING"]}}}
     runs = api.pages("flow_runs/filter", {"work_pools": {"name": {"any_": [pool]}}, "flow_runs": alive})
+    runs = [run for run in runs if not _waits_on(api, run, say)]
     queue = list(runs)
     while queue:
         parents = {"parent_flow_run_id": {"any_": [run["id"] for run in queue]}, **alive}
@@ -230,6 +243,27 @@ def settle_interrupted(api: Api, pool: str, *, say: Callable[[str], None]) -> No
             api.post(f"{kind}/{run['id']}/set_state", {"state": state, "force": True})
     for run in runs:
         say(f"{run['name']} was interrupted with the previous stack; it is marked as crashed")
+
+
+def _waits_on(api: Api, run: dict[str, Any], say: Callable[[str], None]) -> bool:
+    """Whether a run was interrupted while it looked for late input; it is then scheduled to look again now."""
+    from fingerpost.flows.run.request import RunRequest
+
+    flow = str(api.get(f"flows/{run['flow_id']}")["name"])
+    try:
+        settings = RunRequest.model_validate((run["parameters"] or {}).get("request") or {}).resolve(
+            _moment(run["expected_start_time"])
+        )
+        wait = kept_wait(Store(settings.store), flow, settings.input.collection, settings.day)
+    except (FingerpostError, ValidationError):
+        return False
+    if wait is None or wait.over or run["state_type"] == "CANCELLING":
+        return False
+    details = {"scheduled_time": datetime.now(UTC).isoformat()}
+    state = {"type": "SCHEDULED", "name": AWAITING_INPUT, "message": str(wait), "state_details": details}
+    api.post(f"flow_runs/{run['id']}/set_state", {"state": state, "force": True})
+    say(f"{run['name']} was interrupted while it waited for its input; it looks again")
+    return True
 
 
 def _moment(text: str) -> datetime:

@@ -16,9 +16,10 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from fingerpost.flows import domains
 from fingerpost.flows.run.alerts import undelivered
 from fingerpost.flows.run.calendar import logical_day
-from fingerpost.flows.run.day_states import STATES, kept_states, newest_states, running_days
+from fingerpost.flows.run.day_states import STATES, kept_states, newest_states
 from fingerpost.flows.run.freshness import Deadline, freshness, recorded_deadline
 from fingerpost.flows.run.schedule_pause import pause_of
+from fingerpost.flows.run.waits import days_at_work
 from fingerpost.schemas.errors import FingerpostError
 from fingerpost.schemas.publish import Pointer, products
 from fingerpost.schemas.records import leave_out
@@ -128,7 +129,8 @@ class StoreCollector:
         for flow, collection in partitioned(self.store):
             records = partitions(self.store, flow, collection)
             if look := kept_states(self.store, flow, collection):
-                current = newest_states(look, records, running_days(self.store, flow, collection))
+                at_work = days_at_work(self.store, flow, collection, now=now)
+                current = newest_states(look, records, {day: one.state for day, one in at_work.items()})
                 for state in STATES:
                     recent[flow, collection, state] = sum(found == state for found in current.values())
             deadline = recorded_deadline(records)
@@ -149,7 +151,7 @@ class StoreCollector:
         yield _gauge("fingerpost_partitions", "Days by how their last run ended", [*labels, "state"], states)
         yield _gauge(
             "fingerpost_recent_partitions",
-            "Recent days by their state (fresh, missing, stale, failed, quarantined, running) as of the newest look of"
+            "Recent days by their state (fresh, missing, stale, failed, quarantined, running, waiting) as of the newest look of"
             " watch_freshness, and of what has run since",
             [*labels, "state"],
             recent,

@@ -41,13 +41,14 @@ from fingerpost.tasks.corpus.svd import (
     projection,
     start_block,
 )
-from fingerpost.tasks.corpus.tfidf import TfidfParams, weigh_counts
+from fingerpost.tasks.corpus.tfidf import weigh_counts
 from fingerpost.tasks.corpus.vocabulary import (
     FamilyFrequencies,
     Frequencies,
     merge_frequencies,
     select_vocabulary,
 )
+from fingerpost.tasks.corpus.weighed_rows import TfidfParams
 from fingerpost.tasks.shards import BLOCK_ROWS, Shard, ShardOutput, row_shards, shards_of
 from fingerpost.tasks.stage import stage
 from fingerpost.tasks.stage_run import StageRun

@@ -65,7 +65,7 @@ def test_conditions_and_lists_are_joined() -> None:
     ids = {f"d{row}": row for row in range(5)}
 
     def rows(filters: Any, keep: Any) -> list[list[int]]:
-        found = batch_keep(2, 5, filters, keep, mask=passing, rows=lambda: ids)
+        found = batch_keep(2, 5, filters, keep, mask=passing, rows=lambda keys: [ids.get(key) for key in keys])
         assert found is not None
         return [found.rows(int(owner)).tolist() for owner in found.owners(2)]
 
@@ -74,8 +74,8 @@ def test_conditions_and_lists_are_joined() -> None:
     assert rows(["2", ""], [["d4", "d1"], ["d3"]]) == [[4], [3]]
     assert rows(["4", "4"], np.arange(5) > 1) == [[4], [4]]
     assert rows(None, [[0, 1], []]) == [[0, 1], []]
-    assert batch_keep(2, 5, None, None, mask=passing, rows=lambda: ids) is None
-    assert batch_keep(2, 5, ["", None], None, mask=passing, rows=lambda: ids) is None
+    assert batch_keep(2, 5, None, None, mask=passing, rows=lambda keys: [ids.get(key) for key in keys]) is None
+    assert batch_keep(2, 5, ["", None], None, mask=passing, rows=lambda keys: [ids.get(key) for key in keys]) is None
     with pytest.raises(ValueError, match="expected one for each of 2 queries, got 1"):
         rows(["2"], None)
     with pytest.raises(ValueError, match="keep of query 1: expected ids of documents, got 'x'"):

@@ -12,8 +12,9 @@ from sklearn.pipeline import FeatureUnion
 from sklearn.preprocessing import normalize
 
 from fingerpost.tasks.corpus.ngrams import FamilyParams, NgramParams, count_shard
-from fingerpost.tasks.corpus.tfidf import Featurizer, TfidfParams, weigh_counts
+from fingerpost.tasks.corpus.tfidf import Featurizer, weigh_counts
 from fingerpost.tasks.corpus.vocabulary import select_vocabulary, shard_frequencies
+from fingerpost.tasks.corpus.weighed_rows import TfidfParams
 
 TOKEN = re.compile(r"(?u)\b\w\w+\b")
 WORD, CHAR = FamilyParams("word", 1, 3, min_df=1), FamilyParams("char", 3, 3, min_df=1)

@@ -10,13 +10,14 @@ from fingerpost.schemas.inputs.interactions import InteractionFile
 from fingerpost.schemas.refs import Ref
 from fingerpost.tasks.corpus.ngrams import FamilyParams, NgramParams
 from fingerpost.tasks.corpus.stages import features as corpus
-from fingerpost.tasks.corpus.tfidf import TfidfParams
+from fingerpost.tasks.corpus.weighed_rows import TfidfParams
 from fingerpost.tasks.xmr.clustering import ClusterParams
 from fingerpost.tasks.xmr.interactions import InteractionParams, RowParams
 from fingerpost.tasks.xmr.label_blocks import BlockParams
 from fingerpost.tasks.xmr.label_features import EmbeddingParams
 from fingerpost.tasks.xmr.ranking import BeamParams
 from fingerpost.tasks.xmr.stages import interactions as interactions_stages
+from fingerpost.tasks.xmr.stages import packed as packed_stages
 from fingerpost.tasks.xmr.stages import release as ranking
 from fingerpost.tasks.xmr.stages import training as training_stages
 from fingerpost.tasks.xmr.stages import trees as trees_stages
@@ -93,6 +94,7 @@ class Shop:
         )
         made["calibration"] = ranking.calibrate_scores.execute(env, taken, made["predictions"], k=5)
         made["evaluation"] = ranking.evaluate_ranker.execute(env, taken, made["predictions"])
+        made["packed"] = packed_stages.pack_ranker.execute(env, taken, words, tree, made["model"])
         roles = tuple(sorted(made))
         made["ranker"] = ranking.assemble_ranker.execute(env, *(made[role] for role in roles), roles=roles)
         return made

@@ -173,7 +173,7 @@ def test_metrics_and_baselines_are_of_what_has_not_seen_the_queries(days: Days) 
 def test_what_is_measured_is_published_where_that_is_asked_for(days: Days) -> None:
     plain = days.run(whole.DAYS[0], **{"xmr.interactions.final": "training", "xmr.refresh.mode": "off"})
     computed = [stage["stage"] for stage in plain["stages"] if stage["computed"]]
-    assert computed == ["assemble_ranker", "compare_rankers"]
+    assert computed == ["pack_ranker", "assemble_ranker", "compare_rankers"]
     members = read_members(days.store, Ref.parse(plain["refs"]["ranker"]))
     assert not [role for role in members if role.startswith("final")]
     assert members["evaluation"] == days.members(whole.DAYS[0])["evaluation"]

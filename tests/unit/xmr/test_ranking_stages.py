@@ -15,11 +15,21 @@ from fingerpost.tasks.environment import Environment
 from fingerpost.tasks.shards import Executor, SerialExecutor
 from fingerpost.tasks.xmr.ensembles import Combination, Ensemble, EnsembleParams
 from fingerpost.tasks.xmr.model import prune
-from fingerpost.tasks.xmr.open import LiveRanker, member_roles, numbered, open_ranker, read_held, read_model, read_tree
+from fingerpost.tasks.xmr.open import (
+    LiveRanker,
+    member_roles,
+    numbered,
+    open_ranker,
+    read_held,
+    read_model,
+    read_tree,
+    served_roles,
+)
 from fingerpost.tasks.xmr.ranking import NONE, BeamParams
 from fingerpost.tasks.xmr.stages import release as ranking
 from fingerpost.tasks.xmr.stages import training as training_stages
 from fingerpost.tasks.xmr.stages import trees as trees_stages
+from fingerpost.tasks.xmr.stages.packed import pack_ranker
 from fingerpost.tasks.xmr.sweep import SweepParams, sweep_settings
 from tests.unit.xmr.shop import Shop, write_shop
 from tests.worlds import DAY
@@ -59,6 +69,7 @@ def swept(env: Environment, refs: dict[str, Ref], params: SweepParams = SWEEP) -
         env, taken, held, refs["tree"], new["pruned"], k=20, beam=shop.beam, blocks=shop.blocks
     )
     new["evaluation"] = ranking.evaluate_ranker.execute(env, taken, new["predictions"])
+    new["packed"] = pack_ranker.execute(env, taken, refs["vocabulary"], refs["tree"], new["pruned"])
     roles = tuple(sorted(new))
     new["ranker"] = ranking.assemble_ranker.execute(env, *(new[role] for role in roles), roles=roles)
     return new
@@ -152,6 +163,8 @@ def ensemble(env: Environment, old: dict[str, Ref], combination: Combination) ->
     new["predictions"] = ranking.combine_predictions.execute(env, *listed, combination=combination)
     new["calibration"] = ranking.calibrate_scores.execute(env, taken, new["predictions"], k=5)
     new["evaluation"] = ranking.evaluate_ranker.execute(env, taken, new["predictions"], *listed)
+    served = (new[role] for pair in served_roles(new) for role in pair)
+    new["packed"] = pack_ranker.execute(env, taken, new["vocabulary"], *served)
     roles = tuple(sorted(new))
     new["ranker"] = ranking.assemble_ranker.execute(env, *(new[role] for role in roles), roles=roles)
     return new

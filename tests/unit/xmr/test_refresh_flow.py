@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from fingerpost.flows.domains.xmr.refresh import Base, NoBaseError, base_of
-from fingerpost.flows.ops.backfill.partitions import Partitions
 from fingerpost.flows.report.page import render
 from fingerpost.flows.run.dry_run import plan_of
 from fingerpost.flows.run.page import quality_rows
+from fingerpost.flows.run.partitions import Partitions
 from fingerpost.flows.run.request import RunRequest
 from fingerpost.flows.run.rewriting import Rewriting, rewriting
 from fingerpost.flows.run.runtime import planning

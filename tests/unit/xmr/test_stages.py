@@ -109,6 +109,10 @@ def test_a_text_is_answered_as_in_the_evaluation(made: tuple[Environment, dict[s
     assert ranker.rank("qqq") == []
     mapped = live("shop", store=env.store.url, mapped=tmp_path / "mapped").load()
     assert mapped.rank("large red hammer") == ranker.rank("large red hammer")
+    verified = LiveRanker(env.store, refs["ranker"], verified=True)
+    texts = queries["text"].slice(0, 50).to_pylist()
+    assert verified.rank_many(texts, 5) == ranker.rank_many(texts, 5), "read and verified, or where its files lie"
+    assert type(verified.features) is not type(ranker.features)
     again = live("shop", store=env.store.url, mapped=tmp_path / "mapped")
     assert again.rank_many(["green sofa", "black coat"], 3) == ranker.rank_many(["green sofa", "black coat"], 3)
     arrays = list((tmp_path / "mapped").glob("*/values"))

@@ -8,6 +8,7 @@ from fingerpost.flows.domains.ann.report.search_plots import SearchPoint
 from fingerpost.flows.report import formats
 from fingerpost.schemas import ann
 from fingerpost.schemas.chosen_settings import settings_from_arrow
+from fingerpost.schemas.figures import significant
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
 from fingerpost.tasks.ann.certificate import Certificate, CertifiedWidth
@@ -65,11 +66,9 @@ class Certified:
         known = self.certificate
         asked = _ASKED[known.population]
         if known.reached:
-            verdict = f"The lower bound reaches the wanted {known.target:g}"
+            verdict = f"The lower bound reaches the wanted {significant(known.target, 6)}"
         else:
-            verdict = (
-                f"No width that was tried has a lower bound of the wanted {known.target:g}; this one comes closest"
-            )
+            verdict = f"No width that was tried has a lower bound of the wanted {significant(known.target, 6)}; this one comes closest"
         return (
             f"With search width {known.ef}, recall@{known.k} is {self.recall_words}, measured on"
             f" {formats.count(known.queries)} {asked}, which nothing was chosen on. {verdict}."

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fingerpost.flows.report.plots import INK, SERIES, as_svg, drawn_once, new_figure
+from fingerpost.schemas.figures import significant
 from fingerpost.tasks.ann.certificate import Certificate
 
 #: Name in the legend, colour and marker of each method; other methods take the further styles in turn.
@@ -149,7 +150,7 @@ def _recall_axis(axes: Any, recalls: Sequence[float]) -> dict[float, float]:
     missed = [1 - recall for recall in recalls if recall < 1]
     least = min(missed, default=1e-3) / 2
     places = {recall: -math.log10(max(1 - recall, least)) for recall in recalls}
-    ticks = {-math.log10(1 - tick): f"{tick:g}" for tick in _TICKS if 1 - tick >= least * 1.5}
+    ticks = {-math.log10(1 - tick): significant(tick, 6) for tick in _TICKS if 1 - tick >= least * 1.5}
     if len(missed) < len(recalls):
         ticks[-math.log10(least)] = "1"
     low, high = min(places.values(), default=0.0), max(places.values(), default=1.0)

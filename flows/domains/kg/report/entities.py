@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from fingerpost.schemas import kg
+from fingerpost.schemas.figures import significant
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
 
@@ -118,7 +119,7 @@ def read_thresholds(store: Store, ref: Ref) -> list[Threshold]:
     }
     return [
         Threshold(
-            words.get(row["target"], row["target"]).format(f"{row['value']:g}"),
+            words.get(row["target"], row["target"]).format(significant(row["value"], 6)),
             *(row[name] for name in ("threshold", "low", "high", "precision", "recall", "accepted", "kept", "chosen")),
         )
         for row in store.open(ref, kg.CALIBRATION).read("thresholds").to_pylist()

@@ -13,6 +13,7 @@ from fingerpost.flows.domains.metric.report.threshold_plots import operating_svg
 from fingerpost.flows.report import formats
 from fingerpost.flows.report.plots import Plot
 from fingerpost.flows.report.reading import Attempts
+from fingerpost.schemas.figures import significant
 from fingerpost.schemas.store import Store
 
 
@@ -53,7 +54,10 @@ def cards(contents: Contents) -> list[tuple[str, str]]:
         shown.append((f"quarantined {title}", formats.count(quarantined)))
     if chosen is not None:
         shown.append(
-            (f"threshold for {chosen.rate.upper()} {formats.percent(chosen.share)}", f"{chosen.threshold:.7g}")
+            (
+                f"threshold for {chosen.rate.upper()} {formats.percent(chosen.share)}",
+                significant(chosen.threshold, 7),
+            )
         )
     return shown
 

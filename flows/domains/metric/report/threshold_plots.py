@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from fingerpost.flows.report.plots import INK, MUTED, SERIES, as_svg, drawn_once, new_figure
+from fingerpost.schemas.figures import significant
 
 _MEAN, _WORST = SERIES[0][0], SERIES[1][0]
 _AXES = {"cosine": "cosine similarity that a pair must reach", "euclidean": "maximum distance of a pair"}
@@ -79,7 +80,7 @@ def operating_svg(
     line = axes.axvline if rate == "far" else axes.axhline
     line(share, color=INK, linewidth=1.0, linestyle="--", label=f"target {rate.upper()}")
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_formatter(lambda number, _: f"{100 * number:g} %")
+        axis.set_major_formatter(lambda number, _: f"{significant(100 * number, 6)} %")
     axes.set_xlabel("FAR: pairs of two classes that pass", color=INK)
     axes.set_ylabel("FRR: pairs of one class that do not", color=INK)
     axes.set_xlim(left=0)

@@ -30,6 +30,7 @@ from fingerpost.flows.report.plots import Plot
 from fingerpost.flows.report.reading import Attempts, quality_of, stage_of
 from fingerpost.schemas import nas
 from fingerpost.schemas.contract import Contract
+from fingerpost.schemas.figures import percent, significant
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
 from fingerpost.tasks.nas.architecture import Architecture
@@ -232,7 +233,7 @@ def cards(contents: Contents) -> list[tuple[str, str]]:
     shown.append((f"network: {_short(contents.accuracy_name)}", formats.figure(quality["accuracy"])))
     shown.append(("network: latency on the device", milliseconds(quality["latency_ms"])))
     if (change := contents.latency_change) is not None:
-        shown.append(("network: latency beside the reference", f"{100 * change:+.1f} %"))
+        shown.append(("network: latency beside the reference", percent(change, signed=True)))
     shown.append(("network: activation memory", kilobytes(quality["memory_bytes"])))
     shown.append(("network: parameters", formats.count(quality["parameters"])))
     shown.append(("networks evaluated", formats.count(quality["evaluated"])))
@@ -245,7 +246,7 @@ def _short(name: str) -> str:
 
 def milliseconds(value: float | None) -> str:
     """A latency with four significant digits."""
-    return "–" if value is None else f"{value:,.4g} ms"
+    return "–" if value is None else f"{significant(value)} ms"
 
 
 def kilobytes(value: float) -> str:

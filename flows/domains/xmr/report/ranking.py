@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fingerpost.schemas import xmr
+from fingerpost.schemas.figures import significant
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Artifact, Store
 from fingerpost.tasks.xmr.sweep import SweepParams
@@ -138,12 +139,12 @@ def read_sweep(store: Store, stage: dict[str, Any]) -> Sweep:
 def _limits(params: SweepParams) -> list[str]:
     """The limits that are set, human-readable."""
     limits = (
-        (params.megabytes, f"at most {params.megabytes:g} MB"),
+        (params.megabytes, f"at most {significant(params.megabytes, 6)} MB"),
         (
             params.latency_ms,
-            f"at most {params.latency_ms:g} ms per query, at {params.work_per_ms:,.0f} units of work per ms",
+            f"at most {significant(params.latency_ms, 6)} ms per query, at {params.work_per_ms:,.0f} units of work per ms",
         ),
-        (params.least_recall, f"recall@{params.k} of at least {params.least_recall:g}"),
+        (params.least_recall, f"recall@{params.k} of at least {significant(params.least_recall, 6)}"),
     )
     return [words for value, words in limits if value]
 

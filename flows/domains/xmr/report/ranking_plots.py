@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 
 from fingerpost.flows.report.plots import INK, MUTED, SERIES, as_svg, drawn_once, new_figure
+from fingerpost.schemas.figures import significant
 
 #: Rankers: colour, marker.
 RANKERS = {
@@ -26,7 +27,7 @@ def training_svg(points: Sequence[tuple[str, str, float, float]], *, size: tuple
         axes.plot([max(seconds, 0.01)], [recall], color=colour, marker=marker, markersize=8, linestyle="", label=name)
     axes.set_xlabel("seconds of training", color=INK)
     axes.set_ylabel("recall@10", color=INK)
-    axes.xaxis.set_major_formatter(lambda number, _: f"{number:g}")
+    axes.xaxis.set_major_formatter(lambda number, _: significant(number, 6))
     axes.margins(x=0.12, y=0.12)
     axes.set_ylim(bottom=0)
     figure.legend(loc="outside lower center", ncols=2, frameon=False, labelcolor=INK, fontsize=9)

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fingerpost.flows.report.plots import INK, SERIES, as_svg, drawn_once, new_figure
+from fingerpost.schemas.figures import significant
 
 #: Colours and markers of beams, in turn.
 _COLOURS = SERIES[:4]
@@ -36,7 +37,7 @@ def sweep_svg(
         for point, x, y in zip(mine, across, heights, strict=True):
             if beam == beams[-1]:
                 axes.annotate(
-                    f"{point['threshold']:.2g}",
+                    significant(point["threshold"], 2),
                     (x, y),
                     xytext=(0, 6),
                     textcoords="offset points",

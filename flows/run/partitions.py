@@ -4,25 +4,27 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any
 
 from fingerpost.flows import domains
 from fingerpost.flows.domains.settings import Settings
 from fingerpost.flows.run.calendar import days_between, today
-from fingerpost.flows.run.day_states import STATES, recorded_state, running_days
+from fingerpost.flows.run.day_states import STATES, DayState, recorded_state
 from fingerpost.flows.run.dry_run import plan_of
 from fingerpost.flows.run.plan import Plan
 from fingerpost.flows.run.profiles import limits_digest
 from fingerpost.flows.run.request import RunRequest
+from fingerpost.flows.run.waits import days_at_work
 from fingerpost.schemas.corpus import QUARANTINE
-from fingerpost.schemas.errors import FingerpostError, InputError
+from fingerpost.schemas.errors import CorruptArtifactError, FingerpostError, InputError
 from fingerpost.schemas.inputs.days import unchanging_files
+from fingerpost.schemas.records import leave_out
 from fingerpost.schemas.refs import Ref, checked_day
 from fingerpost.schemas.store import Store
 from fingerpost.schemas.urls import public_url
 from fingerpost.tasks.code import unchanging_code
-from fingerpost.tasks.ledger import full_name, partition, partitions
+from fingerpost.tasks.ledger import full_name, partition, partitions, read_run
 
 #: Maximum number of days in a row that are shown where no first day is named.
 SHOWN_DAYS = 366
@@ -47,7 +49,10 @@ class Partitions:
     """The states of the days of a flow under a request; the request's own day and forced stages do not count."""
 
     def __init__(self, flow: str, request: RunRequest) -> None:
-        self.flow, self.request = flow, request.model_copy(update={"force": (), "dry_run": False, "future": True})
+        self.flow, self.request = (
+            flow,
+            request.model_copy(update={"force": (), "wait": False, "dry_run": False, "future": True}),
+        )
         self.settings: Settings = self.request.resolve()
         self.collection = self.settings.input.collection
         self.store = Store(self.settings.store)
@@ -89,10 +94,10 @@ class Partitions:
     def of(self, days: Iterable[str]) -> list[Partition]:
         """The states of some days, in order. Computes and writes nothing."""
         with unchanging_code(), unchanging_files(), _without_notes():
-            running = running_days(self.store, self.flow, self.collection)
-            return [self._state(day, self.record(day), running) for day in days]
+            at_work = days_at_work(self.store, self.flow, self.collection, now=datetime.now(UTC))
+            return [self._state(day, self.record(day), at_work.get(day)) for day in days]
 
-    def _state(self, day: str, record: Mapping[str, Any], running: set[str]) -> Partition:
+    def _state(self, day: str, record: Mapping[str, Any], now: DayState | None) -> Partition:
         try:
             plan, refused = plan_of(self.flow, self.request.for_day(day)), ""
         except InputError as problem:
@@ -100,8 +105,8 @@ class Partitions:
         # A day in which only observing stages would run is fresh.
         needed = plan if plan is None or plan.decisive.runs else plan.decisive
         about = {"day": day, "run": record.get("run", ""), "seconds": _seconds(needed)}
-        if day in running:
-            return Partition(state="running", **about)
+        if now is not None:
+            return Partition(state=now.state, reason=now.reason, **about)
         state, reason = self._verdict(record, plan, refused)
         return Partition(state=state, reason=reason, quarantined=self._quarantined(record, state), **about)
 
@@ -164,6 +169,29 @@ def _without_notes() -> Iterator[None]:
         yield
     finally:
         log.disabled = before
+
+
+def usual_request(store: Store, flow: str, collection: str) -> RunRequest | None:
+    """The request of the newest run, of a scheduled one if there was any, for any day; None if no run has a record."""
+    records = partitions(store, flow, collection)
+    newest = sorted(records, key=lambda day: (bool(records[day].get("deadline")), day), reverse=True)
+    for run in (_run(store, records[day]) for day in newest):
+        if asked := run.get("request"):
+            return RunRequest.of(
+                **{**asked, "day": "", "store": store.url, "force": (), "wait": False, "dry_run": False}
+            )
+    return None
+
+
+def _run(store: Store, record: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The record of a day's newest run; empty if there is none that can be read."""
+    try:
+        return read_run(store, str(record["run"]))
+    except (FileNotFoundError, KeyError):
+        return {}
+    except CorruptArtifactError as problem:
+        leave_out(problem)
+        return {}
 
 
 def counts(partitions: Iterable[Partition]) -> dict[str, int]:
