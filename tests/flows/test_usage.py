@@ -138,7 +138,7 @@ def test_the_profile_is_the_one_that_the_collection_was_run_with(tmp_path: Path)
     assert remembered_profile(store, "products") == "full"
     assert remembered_profile(store, "products", "build_ann_index") == "tiny"
     assert remembered_profile(store, "others") == "quick"
-    asked = {"store": store.url, "flow": "nightly"}
+    asked: dict[str, Any] = {"store": store.url, "flow": "nightly"}
     assert asked_profile("nightly", **asked, collection="products") == "nightly"
     assert asked_profile("", **asked, source="drops/products-{day}.csv") == "full"
     assert asked_profile("", **asked, settings={"input.collection": "products"}) == "full"
