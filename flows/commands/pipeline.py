@@ -124,7 +124,7 @@ def run(
         from fingerpost.flows.run.collections import asked_collection, asked_profile
         from fingerpost.flows.run.request import RunRequest
 
-        asked = {"flow": flow, "collection": collection, "source": source or "", "settings": overrides}
+        asked: dict[str, Any] = {"flow": flow, "collection": collection, "source": source or "", "settings": overrides}
         named = asked_profile(profile, store=store, **asked)
         if not profile and not source and named.endswith(".toml"):
             # The file may name another collection, which it was then not run for.

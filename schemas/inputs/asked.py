@@ -42,8 +42,10 @@ def read_asked(path: str | Path, mapping: Mapping[str, str] | None = None) -> It
         for batch in read_file(file, reading):
             columns = {name: _values(column) for name, column in batch.columns.items()}
             # JSON Lines have every column, with nothing in those that no line has.
-            by = by or next(
-                (name for name in _ORDER if any(value is not None for value in columns.get(name, ()))), "id"
+            by = (
+                by
+                if by is not None
+                else next((name for name in _ORDER if any(value is not None for value in columns.get(name, ()))), "id")
             )
             yield _checked(path, by, columns, batch.rows)
             if reading.quarantine.found:
