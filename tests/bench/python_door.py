@@ -144,4 +144,4 @@ def _store(rows: int, vectors: np.ndarray) -> Path:
 
 
 if __name__ == "__main__":
-    run_part(measure, "ann_python_door", __doc__, whole=True)
+    run_part(measure, "python_door", __doc__, whole=True)
