@@ -54,6 +54,8 @@ def silence_loggers() -> None:
         logger = logging.getLogger(shown)
         logger.setLevel(least)
         logger.propagate = False
+    # That the server went away meanwhile is an error of the run; a traceback for each batch of its log helps nobody.
+    logging.raiseExceptions = False
 
 
 def check_server() -> None:
