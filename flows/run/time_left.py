@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 #: The expected seconds of the stages that a run would still compute, by full name; None where nothing is known of one.
 Outline = Mapping[str, float | None]
@@ -49,14 +50,25 @@ class StageCourse:
         else:
             self.points.append(point)
 
-    def rate(self) -> float | None:
-        """Steps per second over the last third of the steps, as later ones may take longer; None before two were told."""
+    def rate(self, now: float) -> float | None:
+        """Steps per second over the last third of the steps, as later ones may take longer; None before two were told.
+
+        Steps that are overdue, such as a long one after many short ones, count as time without any.
+        """
         if not self.points:
             return None
-        (first, none), (last, done) = self.points[0], self.points[-1]
+        (_, none), (last, done) = self.points[0], self.points[-1]
         since = (done - none) * 2 / 3 + none
-        then, before = next((point for point in reversed(self.points[:-1]) if point[1] <= since), (first, none))
-        return (done - before) / (last - then) if done > before and last > then else None
+        start = max((at for at, point in enumerate(self.points[:-1]) if point[1] <= since), default=0)
+        then, before = self.points[start]
+        if done <= before or last <= then:
+            return None
+        return (done - before) / ((now if self._overdue(start, now) else last) - then)
+
+    def _overdue(self, start: int, now: float) -> bool:
+        """Whether the next steps were told long ago, by the longest time between those from a point on."""
+        times = [time for time, _ in self.points[start:]]
+        return now - times[-1] > 2 * max(after - before for before, after in pairwise(times))
 
     def left(self, now: float, *, pace: float = 1.0) -> float | None:
         """The seconds that are left; None where neither steps nor an expectation tell.
@@ -64,12 +76,14 @@ class StageCourse:
         What the steps tell weighs as much as the fraction of them that is done, the expectation, times ``pace``, as the
         rest.
         """
-        spent, rate = now - self.started, self.rate()
+        spent, rate = now - self.started, self.rate(now)
         thought = max(self.expected * pace - spent, 0.0) if self.expected is not None else None
         if rate is None or not self.total:
             # A stage that takes longer than was thought has no known end.
             return thought or None
-        told = max((self.total - self.done) / rate - (now - self.points[-1][0]), 0.0)
+        told, since = (self.total - self.done) / rate, now - self.points[-1][0]
+        # Until the next steps are told, their time passes.
+        told -= since if told > since else 0.0
         if thought is None:
             return told
         if self.parts > 1:
@@ -127,7 +141,7 @@ class RunCourse:
         if stage is None:
             return ""
         left = stage.left(now, pace=self.pace)
-        parts = [*self._steps(stage), f"{duration(now - stage.started)} so far", _left_of_stage(stage, left)]
+        parts = [*self._steps(stage, now), f"{duration(now - stage.started)} so far", _left_of_stage(stage, left)]
         flow = f"{self.flow}: " if self.flow else ""
         return f"{flow}{stage.name} {', '.join(parts)}; {self.run_line(left)}"
 
@@ -160,12 +174,12 @@ class RunCourse:
         return f"about {duration((left or 0.0) + sum(told) * self.pace)} left of the run{beside}, {after}"
 
     @staticmethod
-    def _steps(stage: StageCourse) -> list[str]:
+    def _steps(stage: StageCourse, now: float) -> list[str]:
         if stage.total <= 1:
             return []
         share = 100.0 * stage.done / stage.total
         parts = [f"{stage.done:,} of {stage.total:,} ({share:.0f} %)"]
-        if rate := stage.rate():
+        if rate := stage.rate(now):
             parts.append(f"{rate:,.0f} a second" if rate >= 10 else f"{rate * 60:,.1f} a minute")
         return parts
 
