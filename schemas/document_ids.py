@@ -56,10 +56,8 @@ class DocumentIds(TextColumn):
     def row_of(self, key: str) -> int | None:
         """The row of the document with an id; None where no document has it."""
         if self._scans < _SCANS:
-            import pyarrow.compute as pc  # imported here: most callers look nothing up
-
             self._scans += 1
-            row = pc.index(self._column, key).as_py()
+            row = self._column.index(key).as_py()
             return row if row >= 0 else None
         return self._in_order(key.encode())
 
@@ -67,7 +65,7 @@ class DocumentIds(TextColumn):
         """The rows of documents with these ids; None for one that no document has."""
         if len(keys) < _MANY:
             return [self.row_of(key) for key in keys]
-        import pyarrow.compute as pc
+        import pyarrow.compute as pc  # imported here: most callers look up few
 
         distinct = list(dict.fromkeys(keys))
         places = pc.index_in(self._column, value_set=pa.array(distinct, self._column.type))

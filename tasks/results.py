@@ -2,7 +2,7 @@
 
 import types
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Literal, Self, TypeVar, Union, get_args, get_origin, get_type_hints, overload
 
@@ -59,7 +59,8 @@ class Listing(Tabular, Sequence[Row]):
     def to_arrow(self) -> Any:
         """A ``pyarrow.Table`` with a line for each row."""
         row_type, rows = self._listed()
-        return table_of(row_type, [("", rows)]).drop_columns(["query"])
+        table = table_of(row_type, [("", rows)])
+        return table.drop_columns(table.column_names[:1])
 
 
 @dataclass(frozen=True, repr=False)
@@ -77,8 +78,8 @@ class Rows(Listing[Row]):
 class Batch(Tabular, Sequence[Listing[Row]]):
     """What answers several questions, in their order: a sequence of listings.
 
-    queries: a name for each question. row_type: the dataclass of all rows. Its table has the columns ``query`` and ``rank``
-    before those of a listing.
+    queries: a name for each question. row_type: the dataclass of all rows. Its table has the columns ``query`` (``request``
+    where rows have a query) and ``rank`` before the others of a listing.
     """
 
     queries: Sequence[str]
@@ -104,23 +105,35 @@ class Batch(Tabular, Sequence[Listing[Row]]):
     def __repr__(self) -> str:
         shown = self.listings[0]._columns_shown if self.listings else ()
         table = self.to_arrow()
-        return drawn(table.select(["query", *shown] if shown else table.column_names))
+        return drawn(table.select([table.column_names[0], *shown] if shown else table.column_names))
 
 
 def table_of(row_type: type[Any], answers: Sequence[tuple[str, Sequence[Any]]]) -> Any:
-    """A ``pyarrow.Table`` of (query, rows) pairs: query, rank, and the plain fields of a row's dataclass."""
+    """A ``pyarrow.Table`` of (query, rows) pairs: query, rank, and the plain fields of a row's dataclass.
+
+    The first column is ``request`` where rows have a field ``query``.
+    """
     import pyarrow as pa  # imported here: pure modules use this one, and most callers want no table
 
     kinds: dict[type, Any] = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
     plain = {name: kinds[kind] for name, kind in plain_fields(row_type)}
-    columns: dict[str, list[Any]] = {name: [] for name in ("query", "rank", *plain)}
+    asked = "request" if "query" in plain else "query"
+    columns: dict[str, list[Any]] = {name: [] for name in (asked, "rank", *plain)}
     for query, rows in answers:
-        columns["query"] += [query] * len(rows)
+        columns[asked] += [query] * len(rows)
         columns["rank"] += range(1, len(rows) + 1)
         for name in plain:
             columns[name] += [getattr(row, name) for row in rows]
-    schema = pa.schema([("query", pa.string()), ("rank", pa.int64()), *plain.items()])
+    schema = pa.schema([(asked, pa.string()), ("rank", pa.int64()), *plain.items()])
     return pa.table(columns, schema=schema)
+
+
+def arrow_table(columns: Mapping[str, Any]) -> Any:
+    """A ``pyarrow.Table`` of arrays by name; arrays of objects hold texts."""
+    import pyarrow as pa
+
+    made = {name: pa.array(values, pa.string() if values.dtype == object else None) for name, values in columns.items()}
+    return pa.table(made)
 
 
 def plain_fields(row_type: type[Any]) -> tuple[tuple[str, type], ...]:
@@ -163,3 +176,26 @@ def _cell(value: Any) -> str:
         return f"{value:.4g}"
     text = " ".join(str(value).split())
     return text if len(text) <= _WIDE else f"{text[: _WIDE - 1]}…"
+
+
+class Opened(ABC):
+    """A published product that is open: what it holds is a table, and its text names the version."""
+
+    store: Any
+    ref: Any
+
+    @classmethod
+    def of(cls, store: Any, ref: Any, collection: str) -> Self:
+        """The product of a release in a store; its parts are read when they are used."""
+        return cls(store, ref)  # type: ignore[call-arg]
+
+    @abstractmethod
+    def to_arrow(self) -> Any:
+        """What it holds as a ``pyarrow.Table``."""
+
+    def to_pandas(self) -> Any:
+        """What it holds as a ``pandas.DataFrame``."""
+        return self.to_arrow().to_pandas()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__} {self.ref}"

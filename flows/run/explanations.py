@@ -5,7 +5,7 @@ in the form ``name: what it is.`` Bounds that a dataclass checks itself are read
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import MISSING, dataclass, is_dataclass, replace
 from dataclasses import fields as dataclass_fields
@@ -84,7 +84,7 @@ def meaning_of(key: str) -> Meaning:
     )
 
 
-def near_keys(key: str, among: Iterator[str] | None = None) -> str:
+def near_keys(key: str, among: Iterable[str] | None = None) -> str:
     """The keys that are spelled nearly like one, or end as it does, for an error; empty if there are none."""
     known = [*(meanings() if among is None else among)]
     last = key.rpartition(".")[2]

@@ -1,9 +1,15 @@
 """The door from Python: what is published, opened to answer.
 
-``live()`` is the index, ``ranker()`` the ranker, ``completer()`` the completer, ``alignment()`` the alignment,
-``threshold()`` the threshold, ``network()`` the searched network of a collection::
+``open()`` is all that is published of a collection; each product is opened when it is first used::
 
     import fingerpost
+
+    docs = fingerpost.open("python-docs")
+    docs.query(["sort an array", "shortest path"], k=5).to_pandas()
+    docs.rank("indices that would sort an array"), docs.complete("num", previous=["numpy.zeros"])
+
+One product alone: ``live()`` is the index, ``ranker()`` the ranker, ``completer()`` the completer, ``alignment()`` the alignment,
+``threshold()`` the threshold, ``network()`` the searched network of a collection::
 
     answers = fingerpost.live().query("return a sorted copy of an array").answers
 
@@ -16,14 +22,26 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from fingerpost.tasks.ann.open import LiveIndex
     from fingerpost.tasks.autocomplete.open import LiveCompleter
+    from fingerpost.tasks.collection import Collection
     from fingerpost.tasks.kg.open import LiveAlignment
     from fingerpost.tasks.metric.open import LiveThreshold
     from fingerpost.tasks.nas.open import LiveNetwork
     from fingerpost.tasks.xmr.open import LiveRanker
 
-__all__ = ["alignment", "completer", "live", "network", "ranker", "threshold"]
+__all__ = ["alignment", "completer", "live", "network", "open", "ranker", "threshold"]
 
 # Imported when called: every process of a run imports this package, and few open a published artifact.
+
+
+def open(collection: str | None = None, *, store: str | None = None) -> "Collection":  # noqa: A001
+    """What is published of a collection; see :class:`fingerpost.tasks.collection.Collection`.
+
+    collection: by default the built-in sample, or the only one with anything published. store: folder or URL; by default
+    ``FINGERPOST_STORE``, else the nearest ``.fingerpost`` in this folder or above.
+    """
+    from fingerpost.tasks.collection import open_collection
+
+    return open_collection(collection, store=store)
 
 
 def live(

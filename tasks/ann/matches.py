@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from fingerpost.tasks.ann.graph import NONE
 from fingerpost.tasks.ann.search import SearchResult
-from fingerpost.tasks.results import Listing, Rows, Tabular
+from fingerpost.tasks.results import Listing, Rows, Tabular, arrow_table
 
 
 @dataclass(frozen=True)
@@ -68,10 +68,7 @@ class Matches(Tabular, Sequence[Listing[Match]]):
 
     def to_arrow(self) -> Any:
         """The columns as a ``pyarrow.Table``."""
-        import pyarrow as pa  # imported here: most callers want arrays
-
-        kinds = {"query": pa.string(), "id": pa.string()}
-        return pa.table({name: pa.array(values, kinds.get(name)) for name, values in self.columns().items()})
+        return arrow_table(self.columns())
 
     def to_pandas(self) -> Any:
         """The columns as a DataFrame."""

@@ -29,6 +29,7 @@ from fingerpost.tasks.autocomplete.completer import Completer, ServingParams, Su
 from fingerpost.tasks.autocomplete.contexts import ContextFeaturizer, feature_params
 from fingerpost.tasks.autocomplete.request import Request
 from fingerpost.tasks.autocomplete.trie import Trie
+from fingerpost.tasks.results import Opened
 from fingerpost.tasks.xmr.open import read_model, read_tree
 from fingerpost.tasks.xmr.ranking import BeamParams, Ranker
 
@@ -108,7 +109,7 @@ def _check_texts(previous: object, prefix: object) -> None:
             raise FingerpostError(f"{name}: expected texts, got a value of type {type(value).__name__}; convert it")
 
 
-class LiveCompleter:
+class LiveCompleter(Opened):
     """A completer release, opened lazily; every file is verified against its checksum when it is read.
 
     Any number of threads may use it. ``measured``: whether what answers is what was measured, which has not seen the
@@ -125,6 +126,10 @@ class LiveCompleter:
     def completer(self) -> Completer:
         """The completer, with the parameters that the release was evaluated with."""
         return open_completer(self.store, self.served, parameters_of(self.store, self.ref, _serving_params))
+
+    def to_arrow(self) -> pa.Table:
+        """The suggestions."""
+        return self.store.open(self.served["suggestions"], contracts.SUGGESTIONS).read("suggestions")
 
     @cached_property
     def keys(self) -> list[str]:

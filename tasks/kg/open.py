@@ -33,6 +33,7 @@ from fingerpost.tasks.kg.pair_scorer import PairScorer
 from fingerpost.tasks.kg.stages.explained import ExplainedPair
 from fingerpost.tasks.kg.stages.scoring_inputs import open_scorer
 from fingerpost.tasks.kg.stages.stored_aligner import NeighborWeight, StoredAligner
+from fingerpost.tasks.results import Opened
 
 PRODUCT = contracts.ALIGNMENT.name
 #: Ids that an error names.
@@ -67,7 +68,7 @@ def read_calibration(store: Store, ref: Ref) -> tuple[Calibration, float]:
     return Calibration(tensors_from_arrow(artifact.read("calibration"))), min(chosen, default=1.0)
 
 
-class LiveAlignment:
+class LiveAlignment(Opened):
     """An alignment release, opened lazily; every file is verified against its checksum when it is read.
 
     Entities are named by their ids in the graphs that were aligned. An id that both graphs have is that of the left one
@@ -169,6 +170,10 @@ class LiveAlignment:
     def matches(self) -> pa.Table:
         """All matches, the most probable first; columns: `fingerpost.schemas.alignments.MATCHES`."""
         return self.decided.table(*(self.graphs[side] for side in SIDES))
+
+    def to_arrow(self) -> pa.Table:
+        """The matches, as `matches`."""
+        return self.matches()
 
     def cluster_of(self, key: str, *, side: str | None = None) -> str:
         """The id of the joined entity that an entity belongs to."""

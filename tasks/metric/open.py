@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import ArrayLike, NDArray
 
 from fingerpost.schemas import corpus
 from fingerpost.schemas import metric as contracts
@@ -15,6 +16,7 @@ from fingerpost.schemas.publish import Pointer, published_collection
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.releases import read_members
 from fingerpost.schemas.store import Artifact, Store, find_store
+from fingerpost.tasks.ann.search import checked_vectors
 from fingerpost.tasks.ann.unit_rows import unit_rows
 from fingerpost.tasks.corpus.open import read_vectors
 from fingerpost.tasks.metric.calibrated import CalibratedThreshold, ForeignModelError
@@ -24,6 +26,7 @@ from fingerpost.tasks.metric.pairs import PairHistograms
 from fingerpost.tasks.metric.partial_counts import histograms_of
 from fingerpost.tasks.metric.scores import Measure, ScoreBins
 from fingerpost.tasks.metric.thresholds import Target
+from fingerpost.tasks.results import Opened
 
 if TYPE_CHECKING:
     # Opening a threshold does not load the search modules.
@@ -145,13 +148,38 @@ def selected_index(comparison: Artifact) -> int:
     return next(row["embedder"] for row in comparison.read("validation").to_pylist() if row["role"] == "taken")
 
 
-@dataclass(frozen=True)
-class LiveThreshold:
+@dataclass(frozen=True, repr=False)
+class LiveThreshold(Opened):
     """The published threshold of a collection; :meth:`CalibratedThreshold.check` vectors before applying it to them."""
 
     store: Store
     ref: Ref
     collection: str
+
+    @classmethod
+    def of(cls, store: Store, ref: Ref, collection: str) -> Self:
+        """The threshold of a release."""
+        return cls(store, ref, collection)
+
+    def same(self, left: ArrayLike, right: ArrayLike, *, group: str = "") -> NDArray[np.bool_]:
+        """Whether vectors (n, d) and others (n, d) stand for the same, bool (n,).
+
+        group: that of the classes that are compared, which may have a threshold of its own. VectorError for what are no
+        vectors of the threshold's model.
+        """
+        columns = self.threshold.canaries.shape[1]
+        one, other = (checked_vectors(rows, name, columns=columns) for rows, name in ((left, "left"), (right, "right")))
+        if self.threshold.measure == "cosine":
+            return np.asarray(np.einsum("ij,ij->i", unit_rows(one), unit_rows(other)) >= self.threshold.of(group))
+        return np.asarray(np.linalg.norm(one - other, axis=1) <= self.threshold.of(group))
+
+    def to_arrow(self) -> pa.Table:
+        """The threshold, of all classes ("") and of each group that has its own, with its interval and its target."""
+        own = self.threshold
+        rows = {"": (own.threshold, *own.interval), **own.groups}
+        columns = dict(zip(("threshold", "low", "high"), zip(*rows.values(), strict=True), strict=True))
+        told = {"measure": own.measure, "rate": own.target.rate, "fraction": own.target.share}
+        return pa.table({"group": list(rows), **columns, **{name: [value] * len(rows) for name, value in told.items()}})
 
     @cached_property
     def artifact(self) -> Artifact:

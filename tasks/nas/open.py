@@ -9,7 +9,7 @@
 from dataclasses import dataclass
 from functools import cached_property
 from math import isqrt
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
@@ -33,6 +33,7 @@ from fingerpost.tasks.nas.resizing import resized
 from fingerpost.tasks.nas.runtime import probabilities, session
 from fingerpost.tasks.nas.stages.latency_tables import read_latency
 from fingerpost.tasks.nas.training_params import Arrays, Epoch, Examples, TrainedNetwork
+from fingerpost.tasks.results import Opened
 
 PRODUCT = contracts.NETWORK.name
 
@@ -177,13 +178,22 @@ def read_network(store: Store, ref: Ref) -> StoredNetwork:
     return StoredNetwork(store.open(ref, contracts.TRAINED))
 
 
-@dataclass(frozen=True)
-class LiveNetwork:
+@dataclass(frozen=True, repr=False)
+class LiveNetwork(Opened):
     """The published network of a collection."""
 
     store: Store
     ref: Ref
     collection: str
+
+    @classmethod
+    def of(cls, store: Store, ref: Ref, collection: str) -> Self:
+        """The network of a release."""
+        return cls(store, ref, collection)
+
+    def to_arrow(self) -> pa.Table:
+        """The Pareto front of its search, as `front`."""
+        return self.front()
 
     @cached_property
     def artifact(self) -> Artifact:

@@ -33,6 +33,7 @@ from fingerpost.tasks.answer_count import checked_count
 from fingerpost.tasks.corpus.open import ngram_params, read_features, read_featurizer, tfidf_params
 from fingerpost.tasks.corpus.packed_featurizer import PackedFeaturizer
 from fingerpost.tasks.recent import Recent
+from fingerpost.tasks.results import Opened
 from fingerpost.tasks.xmr.calibration import IsotonicCalibrator
 from fingerpost.tasks.xmr.ensembles import Ensemble
 from fingerpost.tasks.xmr.label_blocks import block_of, by_level, tree_of
@@ -277,7 +278,7 @@ def _damaged(artifact: Artifact, problem: Exception) -> CorruptArtifactError:
     )
 
 
-class LiveRanker:
+class LiveRanker(Opened):
     """A ranker release, opened lazily.
 
     It is used where its files lie, shared with other processes that do so, if the store is a folder. A release of a version
@@ -365,6 +366,10 @@ class LiveRanker:
         )
         return IsotonicCalibrator(arrays["knots"], arrays["levels"]) if len(arrays["knots"]) else None
 
+    def to_arrow(self) -> pa.Table:
+        """The labels: id and name."""
+        return self.label_rows.select(["id", "name"])
+
     def load(self) -> "LiveRanker":
         """Reads and verifies all parts now; returns the ranker itself."""
         for part in ("features", "ranker", "label_rows", "calibrator"):
@@ -401,15 +406,23 @@ class LiveRanker:
         return answers
 
 
-def live(collection: str | None = None, *, store: str | None = None, mapped: str | Path | None = None) -> LiveRanker:
+def live(
+    collection: str | None = None,
+    *,
+    store: str | None = None,
+    mapped: str | Path | None = None,
+    verified: bool = False,
+) -> LiveRanker:
     """The published ranker of a collection.
 
     collection: by default the only one with a published ranker, or ``python-docs``.
     store: folder or URL; by default ``FINGERPOST_STORE``, else the nearest ``.fingerpost`` in this folder or above.
-    mapped: folder to map weights from, for a model larger than memory.
+    mapped: folder to map weights from, for a model larger than memory, of a store that is no folder or a release of a version
+    before. verified: whether all files are read and verified, in place of being used where they lie.
 
     Raises MissingArtifactError where no ranker is published.
     """
     opened = Store(store or find_store()).checked()
     chosen = published_collection(opened, collection, product=PRODUCT)
-    return LiveRanker(opened, Pointer(opened, chosen, PRODUCT).required().artifact, mapped=mapped)
+    release = Pointer(opened, chosen, PRODUCT).required().artifact
+    return LiveRanker(opened, release, mapped=mapped, verified=verified)

@@ -19,6 +19,7 @@ from fingerpost.tasks.ann.open.parts import EngineParts
 from fingerpost.tasks.ann.open.readers import kernel_metric, read_certificate, read_graph
 from fingerpost.tasks.ann.packed import PackedIndex
 from fingerpost.tasks.corpus.open import read_vectors
+from fingerpost.tasks.results import Opened
 
 if TYPE_CHECKING:  # imported where it is used: a query waits for all that is imported here
     from fingerpost.tasks.ann.filtered_index import FilteredIndex
@@ -27,7 +28,7 @@ if TYPE_CHECKING:  # imported where it is used: a query waits for all that is im
 _WIDTH = 100
 
 
-class IndexRelease(EngineParts):
+class IndexRelease(EngineParts, Opened):
     """The parts of an index release, each loaded when it is needed; options as of `LiveIndex`."""
 
     def __init__(self, store: Store, ref: Ref, *, method: str = "auto", mapped: bool = True) -> None:
@@ -99,6 +100,10 @@ class IndexRelease(EngineParts):
                 " a text query"
             )
         return row
+
+    def to_arrow(self) -> pa.Table:
+        """The documents."""
+        return self.documents
 
     def _passing(self, condition: str) -> np.ndarray:
         """The documents that pass a condition, bool (n,)."""

@@ -87,7 +87,7 @@ def test_matches_are_rows_ids_and_scores() -> None:
         np.array([[2, 0], [1, NONE]], np.uint32), np.array([[4.0, 9.0], [0.25, np.inf]], np.float32), SearchCounters()
     )
     ids = np.array(["a", "b", "c"], dtype=object)
-    found = matches_of(result, ids, ["x", "y"], "l2", "Euclidean distance")
+    found = matches_of(result, lambda rows: ids[rows].tolist(), ["x", "y"], "l2", "Euclidean distance")
     assert found.rows.tolist() == [[2, 0], [1, -1]]
     assert found.ids.tolist() == [["c", "a"], ["b", ""]]
     assert found.found.tolist() == [2, 1]
@@ -100,7 +100,7 @@ def test_matches_are_rows_ids_and_scores() -> None:
         "score": [2.0, 3.0, 0.5],
         "row": [2, 0, 1],
     }
-    assert matches_of(result, ids, ["x", "y"], "cosine", "").scores[1, 0] == 0.75
+    assert matches_of(result, lambda rows: ids[rows].tolist(), ["x", "y"], "cosine", "").scores[1, 0] == 0.75
     joined = joined_matches(["x", "y", "z"], [[(2, "c", 0.5)], [], [(0, "a", 2.0), (1, "b", 1.0)]], "score")
     assert joined.found.tolist() == [1, 0, 2]
     assert joined.columns()["id"].tolist() == ["c", "a", "b"]
