@@ -167,12 +167,12 @@ def outlook_on(settings: Settings) -> Outlook | None:
 
 def _outlook_on(use: FileUse) -> TableOutlook | None:
     try:
-        return outlook_of(use)
+        return rows_outlook(use)
     except (InputError, OSError, KeyError):
         return None  # as above, or a form that is no table
 
 
-def outlook_of(use: FileUse) -> TableOutlook:
+def rows_outlook(use: FileUse) -> TableOutlook:
     """The outlook of a file of rows; InputError where its first rows cannot be read, KeyError for a form without rows."""
     return _table(use.form, _key(use.path, use.columns))
 
