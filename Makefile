@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run up test test-fast check style types contracts build bench bench-corpus bench-search bench-ann bench-xmr bench-xmr-growth bench-autocomplete bench-kg bench-kg-growth bench-metric bench-nas bench-ops runbook soak clean
+.PHONY: run up test test-fast check style types contracts build bench bench-corpus bench-search bench-ann bench-xmr bench-xmr-growth bench-autocomplete bench-kg bench-kg-growth bench-metric bench-nas bench-ops bench-serve runbook soak clean
 
 run: build  ## the main job on the built-in sample, to a published index and a report
 	@$(BIN)/fingerpost run nightly --profile quick
@@ -79,6 +79,10 @@ bench-nas: build  ## searches of architectures: up to 3 hours on two cores
 
 bench-ops: build
 	@$(BIN)/python -m tests.bench.bench_ops
+	@FINGERPOST_STORE=$${FINGERPOST_STORE:-.fingerpost} $(BIN)/python -m tests.bench.cold_commands
+
+bench-serve: build  ## the service beside plain handlers; STORE holds two versions of an index
+	@$(BIN)/python -m tests.bench.serving --store $(or $(STORE),.fingerpost)
 
 soak: build  ## a worker or the run itself killed in every stage, 100 seeded times (long); SEEDS=10 for fewer
 	@$(BIN)/python -m tests.faults.soak --seeds $(or $(SEEDS),100)

@@ -1,6 +1,8 @@
 """Builds the extensions of ``ext/``; everything else is in pyproject.toml."""
 
 import importlib.util
+import multiprocessing
+import os
 from pathlib import Path
 
 import numpy
@@ -14,6 +16,10 @@ spec.loader.exec_module(sources)
 ROOT = Path(__file__).parent
 # Links to the folders here.
 PACKAGES = find_packages("src")
+
+#: Extensions made at a time: translated in processes where these are forked (others would run this file again), compiled by threads.
+AT_ONCE = min(8, os.cpu_count() or 1)
+FORKED = multiprocessing.get_start_method() == "fork"
 
 extensions = [
     Extension(
@@ -30,7 +36,8 @@ extensions = [
         language="c++",
     )
     for name, files in sources.EXTENSIONS.items()
-    if (ROOT / "ext" / files[0]).is_file()
+    # Where `make` has just built them beside their sources, an editable install would compile them all again.
+    if (ROOT / "ext" / files[0]).is_file() and os.environ.get("FINGERPOST_EXTENSIONS") != "built"
 ]
 
 setup(
@@ -51,8 +58,10 @@ setup(
         # The page of a report, and the section of each domain.
         **{name: ["*.html"] for name in PACKAGES if name.endswith(".report")},
     },
+    options={"build_ext": {"parallel": AT_ONCE}},
     ext_modules=cythonize(
         extensions,
+        nthreads=AT_ONCE if FORKED else 0,
         language_level=3,
         compiler_directives={"boundscheck": False, "wraparound": False, "cdivision": True, "embedsignature": True},
     ),

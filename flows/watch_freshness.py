@@ -15,6 +15,7 @@ from fingerpost.flows.run.failures import alert_of_dead_runs, alert_of_late_days
 from fingerpost.flows.run.freshness import Deadline, Freshness, named_freshness, scheduled_freshness, unscheduled
 from fingerpost.flows.run.loggers import warn
 from fingerpost.flows.run.page import show_table
+from fingerpost.flows.run.planned_names import name_planned_runs
 from fingerpost.flows.run.profiles import load_settings
 from fingerpost.schemas.errors import FingerpostError
 from fingerpost.schemas.refs import checked_name
@@ -48,7 +49,8 @@ def named() -> str:
 def watch_freshness(request: WatchRequest = WatchRequest()) -> None:
     """Raises one alert per late day and crashed run; retries the alerts that the webhook did not accept.
 
-    Keeps the states of recent days in the store, for the metrics.
+    Keeps the states of recent days in the store, for the metrics; renews the calendars in which one changed, and gives
+    planned runs their names.
     """
     settings, _ = load_settings(request.profile, overrides={"store": request.store} if request.store else {})
     store, now = Store(settings.store or find_store()).prepare(), datetime.now(UTC)
@@ -59,6 +61,10 @@ def watch_freshness(request: WatchRequest = WatchRequest()) -> None:
     except Exception as problem:
         # Alerts of late days are raised even if the server has trouble.
         _log.warning("the server's runs could not be read: %s", problem)
+    try:
+        name_planned_runs()
+    except Exception as problem:
+        warn(_log, "planned runs keep the names that the server gave them", problem)
     entries = watched(store, request, now=now)
     for entry in entries:
         alert_of_late_days(store, entry, now=now)

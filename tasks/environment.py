@@ -15,6 +15,9 @@ from fingerpost.tasks.shards import Executor, SerialExecutor
 class Progress(Protocol):
     """Display of a stage's progress."""
 
+    def start(self, stage: str, expected: Estimate | None) -> None:
+        """A stage, by its full name, starts to compute; what it is expected to cost."""
+
     def begin(self, stage: str, total: int) -> None:
         """A stage of ``total`` steps starts."""
 
@@ -30,6 +33,9 @@ class Progress(Protocol):
 
 class SilentProgress:
     """Progress that displays nothing."""
+
+    def start(self, stage: str, expected: Estimate | None) -> None:
+        """Nothing."""
 
     def begin(self, stage: str, total: int) -> None:
         """Nothing."""
@@ -68,7 +74,7 @@ class Environment:
     because: added to the reason of every stage that is computed. notes: further remarks for plan and report.
     changed: the change of a stage's inputs where the flow can name it better than their digests; hints: the part whose
         ledger is used where ``part`` is a day of an input.
-    expected: the cost of a stage (a domain's word, the stage's name) that was never computed for the collection, where
+    expected: the cost of a stage (a domain's word, the stage's full name) that was never computed for the collection, where
         it can be told from the size of the input.
     """
 

@@ -29,11 +29,16 @@ _LOOKED_AT = 60
 
 @dataclass(frozen=True)
 class Estimate:
-    """Expected cost of a stage, from its last computation: seconds, peak memory in MB, bytes stored."""
+    """Expected cost of a stage: seconds, peak memory in MB, bytes stored.
+
+    basis: what it is known from: ``run``, its last computation; ``size``, a model of its cost over the size of the
+    input; ``corrected``, the model corrected by what earlier runs took of the stage in other collections.
+    """
 
     seconds: float
     peak_mb: float
     bytes: int
+    basis: str = "run"
 
     @classmethod
     def of(cls, manifest: Manifest | None) -> "Estimate | None":

@@ -34,6 +34,7 @@ from fingerpost.schemas.wording import some
 from fingerpost.tasks.code import code_hash
 from fingerpost.tasks.environment import Environment, Source, current_environment
 from fingerpost.tasks.ledger import Estimate, PlannedStage, StageRecord, full_name, input_texts
+from fingerpost.tasks.room import check_room
 from fingerpost.tasks.same_code import known_as
 from fingerpost.tasks.shards import peak_memory_mb, release_memory, reset_peak_memory
 from fingerpost.tasks.stage_run import StageRun, identity_of
@@ -181,7 +182,7 @@ class Stage:
 
     def _estimate(self, env: Environment, existing: Manifest | None = None) -> Estimate | None:
         known = existing or _readable(env.store, env.ledger.latest(self.contract.name))
-        return Estimate.of(known) or env.expected(self.contract.name.partition(".")[0], self.name)
+        return Estimate.of(known) or env.expected(self.contract.name.partition(".")[0], full_name(self.name, env.part))
 
     def differs(self, env: Environment, ref: Ref, **parameters: Any) -> str:
         """Why the stage would produce an artifact other than ``ref`` from the same inputs; empty if it would not."""
@@ -269,11 +270,14 @@ class Stage:
         forced: bool,
         reason: str,
     ) -> StageRecord:
+        estimate = self._estimate(env)
+        if estimate is not None:
+            check_room(env.store.url, self.name, estimate.bytes)
         run = StageRun(env, self.contract, ref, replace=forced)
         if forced:
             run.workspace.clear()
-        estimate = self._estimate(env)
         reason = "; ".join(filter(None, (reason, env.because)))
+        env.progress.start(full_name(self.name, env.part), estimate)
         release_memory()
         reset_peak_memory()
         started, cpu = time.perf_counter(), time.process_time()

@@ -395,7 +395,13 @@ def _request(
     from fingerpost.flows.run.request import RunRequest
 
     overrides = dict(pair(text, "--set", "key=value") for text in settings or ())
-    asked = {"flow": flow, "collection": collection, "source": source, "settings": overrides, "only": True}
+    asked: dict[str, Any] = {
+        "flow": flow,
+        "collection": collection,
+        "source": source,
+        "settings": overrides,
+        "only": True,
+    }
     named = asked_profile(profile, store=store, **asked)
     request = RunRequest.of(
         profile=named,

@@ -24,6 +24,7 @@ from fingerpost.flows.commands.options import (
     pair,
     profile_option,
 )
+from fingerpost.flows.run.flow_names import flow_names
 from fingerpost.flows.run.plain_text import echo, echo_json
 from fingerpost.schemas.errors import FingerpostError, UsageError
 
@@ -116,12 +117,14 @@ def run(
         mapped = numbered(mapped, has_input=source is not None)
     from fingerpost.flows.run.server import own_server
 
+    if flow not in flow_names():
+        raise UsageError(f"flow: expected one of {', '.join(flow_names())}, got {flow!r}; correct it")
     # The server starts up while the code of the flows is imported; a run that waits needs neither yet.
     with nullcontext() if dry_run or wait else own_server():
         from fingerpost.flows.run.collections import asked_collection, asked_profile
         from fingerpost.flows.run.request import RunRequest
 
-        asked = {"flow": flow, "collection": collection, "source": source or "", "settings": overrides}
+        asked: dict[str, Any] = {"flow": flow, "collection": collection, "source": source or "", "settings": overrides}
         named = asked_profile(profile, store=store, **asked)
         if not profile and not source and named.endswith(".toml"):
             # The file may name another collection, which it was then not run for.

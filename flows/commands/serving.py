@@ -9,7 +9,7 @@ import typer
 from fingerpost.flows import domains
 from fingerpost.flows.commands.options import CollectionOption, StoreOption, opened
 from fingerpost.flows.run.plain_text import echo
-from fingerpost.schemas.errors import FingerpostError
+from fingerpost.schemas.errors import UsageError
 
 _SERVED = [name for name, product in domains.products().items() if product.served]
 
@@ -77,7 +77,7 @@ def serve(
 
     unknown = [name for name in product or () if name not in _SERVED]
     if unknown:
-        raise FingerpostError(
+        raise UsageError(
             f"--product: expected one of {', '.join(_SERVED)}, got {', '.join(unknown)}; choose one of them"
         )
     options = ServeOptions(

@@ -211,9 +211,12 @@ class Domain:
     #: Contract -> ``"module:function"`` of ``(store, before, after) -> list[DataChange]``, for ``diff``; empty where
     #: counts of rows, files and metrics suffice, as for a release, whose members are compared one by one.
     changes: Mapping[str, str] = field(default_factory=dict)
-    #: ``(settings, outlook) -> {stage: Estimate}``: the cost of its stages over an input of documents of which only the
-    #: :class:`fingerpost.schemas.inputs.outlook.Outlook` is known.
+    #: ``(inputs) -> {stage: Estimate}``: the cost of the stages of its flow, by full name, over an input of which only
+    #: :class:`fingerpost.flows.run.expectations.Inputs` is known; without those that it cannot tell.
     costs: str = ""
+    #: ``(inputs, stages) -> None``: raises what the stages (names) would raise over an input of that size, as they would:
+    #: where there is too little memory.
+    checks: str = ""
     report: Section | None = None
     #: Its commands, ``"fingerpost.flows.domains.xmr.commands:rank"``, in the order in which help lists them.
     commands: tuple[str, ...] = ()

@@ -62,7 +62,7 @@ def counted(states: Mapping[str, str]) -> dict[str, int]:
 
 
 def described(states: Mapping[str, str]) -> str:
-    """The days and their states in words."""
+    """The days and how many are in each state."""
     if not states:
         return "no day"
     days = sorted(states)
@@ -86,7 +86,7 @@ def _square(state: str, x: float, y: float, *, side: int = SIDE, number: str = "
     sign, colour = STATES[state]
     border, filling = _LOOKS.get(colour, _LOOKS["white"])
     yield (
-        f'<rect x="{x:g}" y="{y:g}" width="{side}" height="{side}" rx="4" fill="{filling}" stroke="{border}"'
+        f'<rect x="{x:.1f}" y="{y:.1f}" width="{side}" height="{side}" rx="4" fill="{filling}" stroke="{border}"'
         f' stroke-width="1.2"/>'
     )
     if number:
@@ -100,6 +100,6 @@ def _text(
     text: str, x: float, y: float, *, size: float = 13, anchor: str = "start", fill: str = INK, weight: int = 400
 ) -> str:
     return (
-        f'<text x="{x:g}" y="{y:g}" font-size="{size:g}" text-anchor="{anchor}" fill="{fill}"'
+        f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" text-anchor="{anchor}" fill="{fill}"'
         f' font-weight="{weight}">{escape(text)}</text>'
     )

@@ -1,15 +1,17 @@
 """Planning a flow without running it, for the commands."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 
 from fingerpost.flows.run.console import table_of, wide_console
+from fingerpost.flows.run.expectations import Inputs, basis_text
+from fingerpost.flows.run.first_checks import check_columns, check_plan
 from fingerpost.flows.run.late_input import would_wait
 from fingerpost.flows.run.plain_text import echo_json
 from fingerpost.flows.run.plan import Plan, figures, plan_in
 from fingerpost.flows.run.request import ResolvedRequest, RunRequest
 from fingerpost.flows.run.runtime import planning
-from fingerpost.flows.run.start import known
+from fingerpost.flows.run.start import check_run, known
 from fingerpost.schemas.store import Store
 
 
@@ -19,6 +21,19 @@ def plan_of(flow: str, request: RunRequest) -> Plan:
     with planning(flow, request) as run:
         recipe.fn(request)
     return plan_in(flow, run.env)
+
+
+def checked_plan(flow: str, request: RunRequest) -> Plan:
+    """The plan of a flow after the checks that a run makes; raises what the run would be refused with."""
+    recipe = known(flow)
+    settled = ResolvedRequest.of(request)
+    check_run(flow, request, settled)
+    inputs = Inputs(settled.settings, flow)
+    with planning(flow, settled.request, settings=settled.settings) as run:
+        check_columns(inputs)
+        recipe.fn(settled.request)
+        plan = plan_in(flow, run.env)
+        return replace(plan, notes=(*plan.notes, *check_plan(inputs, plan)))
 
 
 def show_wait(flow: str, request: RunRequest, *, as_json: bool) -> bool:
@@ -33,7 +48,7 @@ def show_wait(flow: str, request: RunRequest, *, as_json: bool) -> bool:
 
 def show_plan(flow: str, request: RunRequest, *, as_json: bool) -> None:
     """Prints a plan."""
-    plan = plan_of(flow, request)
+    plan = checked_plan(flow, request)
     if as_json:
         echo_json({**asdict(plan), "cost": asdict(plan.cost)})
         return
@@ -45,4 +60,6 @@ def show_plan(flow: str, request: RunRequest, *, as_json: bool) -> None:
     console.print(table)
     for note in plan.notes:
         console.tell(note)
+    if text := basis_text([stage.estimate for stage in plan.runs if stage.estimate]):
+        console.tell(text)
     console.tell(f"{len(plan.runs)} of {len(plan.stages)} stages would run: {plan.cost}")

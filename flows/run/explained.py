@@ -1,6 +1,6 @@
 """The explanation of one setting, or of a section, as `config --explain` prints it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fingerpost.flows.run.console import table_of, wide_console
@@ -11,6 +11,7 @@ from fingerpost.flows.run.section import SettingsError
 
 #: The most stages that are named of those that depend on others.
 _NAMED = 8
+_PATH = ": a path or URL, relative to the folder of its profile"
 
 
 def explain(
@@ -32,11 +33,32 @@ def _explain_section(key: str, values: Mapping[str, Any], origins: Mapping[str, 
     inside = [one for name, one in meanings().items() if name.startswith(f"{key}." if key else "")]
     if as_json:
         echo_json([_plain(one, values[one.key], origins.get(one.key, "default")) for one in inside], default=str)
-        return
-    table = table_of(f"{key}: {sections()[key]}" if key else "", "setting", "in force", "what")
+    else:
+        show_section(f"{key}: {sections()[key]}" if key else "", inside, values)
+
+
+def show_section(heading: str, inside: Sequence[Meaning], values: Mapping[str, Any]) -> None:
+    """Prints the settings of a section with their values."""
+    table = table_of(heading, "setting", "in force", "what")
     for one in inside:
         table.add_row(one.key, default_text(values[one.key]), one.what)
     wide_console().print(table)
+
+
+def show_setting(meaning: Meaning, value: Any, origin: str, read_by: Sequence[str]) -> None:
+    """Prints what a setting means."""
+    console = wide_console()
+    console.tell((f"{meaning.key} = {default_text(value)}", "bold"))
+    echo(meaning.what)
+    table = table_of("", "", "")
+    table.show_header = False
+    table.add_row("type", f"{meaning.kind}{_PATH if meaning.names_file else ''}")
+    table.add_row("allowed", meaning.allowed or "any")
+    table.add_row("default", default_text(meaning.default))
+    table.add_row("in force", f"{default_text(value)} ({origin})")
+    table.add_row("section", f"{meaning.key.rpartition('.')[0] or 'all'}: {meaning.section}")
+    table.add_row("read by", ", ".join(f"fingerpost {one}" for one in read_by))
+    console.print(table)
 
 
 def _explain_setting(meaning: Meaning, request: RunRequest, value: Any, origin: str, *, as_json: bool) -> None:
@@ -44,24 +66,7 @@ def _explain_setting(meaning: Meaning, request: RunRequest, value: Any, origin: 
 
     read_by = readers(meaning.key)
     if not as_json:
-        console = wide_console()
-        console.tell((f"{meaning.key} = {default_text(value)}", "bold"))
-        echo(meaning.what)
-        table = table_of("", "", "")
-        table.show_header = False
-        for name, said in (
-            (
-                "type",
-                meaning.kind + (": a path or URL, relative to the folder of its profile" if meaning.names_file else ""),
-            ),
-            ("allowed", meaning.allowed or "any"),
-            ("default", default_text(meaning.default)),
-            ("in force", f"{default_text(value)} ({origin})"),
-            ("section", f"{meaning.key.rpartition('.')[0] or 'all'}: {meaning.section}"),
-            ("read by", ", ".join(f"fingerpost {one}" for one in read_by)),
-        ):
-            table.add_row(name, said)
-        console.print(table)
+        show_setting(meaning, value, origin, read_by)
     effect, why_not = checked_plan(meaning, value, request)
     if as_json:
         known = {} if effect is None else {"stages": effect.stages, "after": effect.after, "tried": effect.changed}

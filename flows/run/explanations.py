@@ -5,7 +5,7 @@ in the form ``name: what it is.`` Bounds that a dataclass checks itself are read
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import MISSING, dataclass, is_dataclass, replace
 from dataclasses import fields as dataclass_fields
@@ -84,7 +84,7 @@ def meaning_of(key: str) -> Meaning:
     )
 
 
-def near_keys(key: str, among: Iterator[str] | None = None) -> str:
+def near_keys(key: str, among: Iterable[str] | None = None) -> str:
     """The keys that are spelled nearly like one, or end as it does, for an error; empty if there are none."""
     known = [*(meanings() if among is None else among)]
     last = key.rpartition(".")[2]
@@ -229,6 +229,10 @@ def _raised(section: Any, name: str, kind: Any) -> Iterator[str]:
 
 def changed_values(meaning: Meaning, value: Any) -> Iterator[Any]:
     """Other values that a setting may have, the nearest first; some of them may be out of its range."""
+    yield from (other for other in _near(meaning, value) if other != value)
+
+
+def _near(meaning: Meaning, value: Any) -> Iterator[Any]:
     if isinstance(value, bool):
         yield not value
     elif isinstance(value, int):

@@ -68,7 +68,7 @@ def as_svg(lineage: Lineage) -> str:
 
 
 def alternative(lineage: Lineage) -> str:
-    """What the picture shows, in words."""
+    """What the picture shows, for those who cannot see it."""
     made = sum(bool(node.day) for node in lineage.nodes)
     sources = [node.title for node in lineage.nodes if not node.day]
     return f"{lineage.target.partition('/')[0]}: {made} artifacts, made from {some(sources) if sources else 'no input'}"
@@ -268,8 +268,8 @@ def _drawn(boxes: Mapping[str, _Box], where: Layout, words: str) -> str:
     width = where.width + 2 * MARGIN
     height = len(where.layers) * (HEIGHT + RISE) - RISE + 2 * MARGIN
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" width="{width:g}"'
-        f' height="{height:g}" role="img" font-family="system-ui, \'Segoe UI\', Arial, sans-serif">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.1f} {height:.1f}" width="{width:.1f}"'
+        f' height="{height:.1f}" role="img" font-family="system-ui, \'Segoe UI\', Arial, sans-serif">',
         f"<title>{escape(visible(words))}</title>",
         '<rect width="100%" height="100%" fill="white"/>',
         '<defs><marker id="end" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
@@ -287,10 +287,10 @@ def _arrows(where: Layout) -> Iterator[str]:
         x, y = where.middles[number, source] + MARGIN, MARGIN + number * (HEIGHT + RISE) + HEIGHT
         to, end = where.middles[number + 1, target] + MARGIN, y + RISE
         head = "" if target[1] else ' marker-end="url(#end)"'
-        path = f"M{x:.1f} {y:g}C{x:.1f} {y + RISE / 2:g} {to:.1f} {y + RISE / 2:g} {to:.1f} {end:g}"
+        path = f"M{x:.1f} {y:.1f}C{x:.1f} {y + RISE / 2:.1f} {to:.1f} {y + RISE / 2:.1f} {to:.1f} {end:.1f}"
         yield f'<path d="{path}" fill="none" stroke="{MUTED}" stroke-width="1.2"{head}/>'
         if target[1]:
-            yield f'<path d="M{to:.1f} {end:g}V{end + HEIGHT:g}" stroke="{MUTED}" stroke-width="1.2"/>'
+            yield f'<path d="M{to:.1f} {end:.1f}V{end + HEIGHT:.1f}" stroke="{MUTED}" stroke-width="1.2"/>'
 
 
 def _shape(box: _Box, number: int, middle: float) -> str:
@@ -299,9 +299,9 @@ def _shape(box: _Box, number: int, middle: float) -> str:
     round_ = HEIGHT / 2 if box.looks in {"input", "live"} else 5
     name, about = (escape(visible(line)) for line in box.lines)
     return (
-        f'<g><rect x="{x:.1f}" y="{y:g}" width="{BOX}" height="{HEIGHT}" rx="{round_:g}" fill="{filling}"'
+        f'<g><rect x="{x:.1f}" y="{y:.1f}" width="{BOX}" height="{HEIGHT}" rx="{round_:.1f}" fill="{filling}"'
         f' stroke="{border}" stroke-width="1.5"{dashes}/>'
-        f'<text x="{centre:.1f}" y="{y + 19:g}" text-anchor="middle" font-size="13.5" font-weight="600"'
+        f'<text x="{centre:.1f}" y="{y + 19:.1f}" text-anchor="middle" font-size="13.5" font-weight="600"'
         f' fill="{INK}">{name}</text>'
-        f'<text x="{centre:.1f}" y="{y + 36:g}" text-anchor="middle" font-size="12.5" fill="{INK}">{about}</text></g>'
+        f'<text x="{centre:.1f}" y="{y + 36:.1f}" text-anchor="middle" font-size="12.5" fill="{INK}">{about}</text></g>'
     )

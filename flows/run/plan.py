@@ -9,7 +9,7 @@ from fingerpost.tasks.ledger import PlannedStage, StageRecord
 
 @dataclass(frozen=True)
 class Cost:
-    """Seconds, peak memory in MB and bytes stored, without the ``unknown`` stages that were never computed before."""
+    """Seconds, peak memory in MB and bytes stored, without the stages of ``unknown`` cost."""
 
     seconds: float
     peak_mb: float
@@ -17,8 +17,10 @@ class Cost:
     unknown: int = 0
 
     def __str__(self) -> str:
+        if self.unknown and not self.seconds:
+            return f"the cost of {self.unknown} stage(s) is not known"
         words = f"{self.seconds:,.1f} s, {self.peak_mb:,.0f} MB at most, {self.bytes / 1e6:,.1f} MB stored"
-        return f"{words}, and {self.unknown} stage(s) never computed before" if self.unknown else words
+        return f"{words}, and {self.unknown} stage(s) of unknown cost" if self.unknown else words
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class Plan:
 
     @property
     def cost(self) -> Cost:
-        """The expected cost of the stages to compute, from the last time that each was computed."""
+        """The expected cost of the stages to compute, from its last computation or the size of the input."""
         known_costs = [stage.estimate for stage in self.runs if stage.estimate]
         return Cost(
             sum(cost.seconds for cost in known_costs),

@@ -18,15 +18,19 @@ from prefect.context import FlowRunContext
 from prefect.runtime import flow_run
 from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
+from fingerpost.flows.domains.domain import named as loaded
 from fingerpost.flows.domains.settings import Settings
 from fingerpost.flows.run import openlineage
 from fingerpost.flows.run.execution import close_executor, executor_of
-from fingerpost.flows.run.expectations import Expectations
+from fingerpost.flows.run.expectations import Expectations, Inputs, basis_text
 from fingerpost.flows.run.failures import alert_of_failure, deadline_kept
 from fingerpost.flows.run.faults import said
+from fingerpost.flows.run.first_checks import check_columns, check_plan
+from fingerpost.flows.run.flow_names import flow_names
 from fingerpost.flows.run.input_wait import leave_between_looks, waits
 from fingerpost.flows.run.inputs import remember
 from fingerpost.flows.run.late_input import LateInputError, wait_for_input
+from fingerpost.flows.run.loggers import warn
 from fingerpost.flows.run.page import prefect_run, show_run, show_table, show_waiting_day
 from fingerpost.flows.run.plan import Plan, accuracy, plan_in, rows_of
 from fingerpost.flows.run.profiles import in_force, limits_digest
@@ -34,6 +38,7 @@ from fingerpost.flows.run.progress import RunProgress
 from fingerpost.flows.run.request import ResolvedRequest, RunRequest
 from fingerpost.flows.run.rewriting import rewriting
 from fingerpost.flows.run.section import SettingsError
+from fingerpost.flows.run.time_left import Outline
 from fingerpost.flows.run.waits import Waiting
 from fingerpost.schemas.corpus import QUARANTINE
 from fingerpost.schemas.errors import CorruptArtifactError, FingerpostError
@@ -180,13 +185,15 @@ def named() -> str:
 
 
 @contextmanager
-def planning(flow: str, request: RunRequest, *, in_ui: bool = False) -> Iterator[Run]:
-    """A planning run: stages record what they would do, and nothing is written; notes go to the UI if asked for."""
-    settings = request.resolve(_scheduled())
+def planning(flow: str, request: RunRequest, *, settings: Settings | None = None, in_ui: bool = False) -> Iterator[Run]:
+    """A planning run: stages record what they would do, and nothing is written.
+
+    settings: those of the request where it is resolved already. in_ui: whether notes go to the UI.
+    """
+    settings = settings or request.resolve(_scheduled())
     _check_forced(settings.force)
-    run = _new_run(
-        flow, request, settings, Store(settings.store), SerialExecutor(), RunProgress(quiet=True, in_ui=in_ui)
-    )
+    shown = RunProgress(quiet=True, in_ui=in_ui)
+    run = _new_run(flow, request, settings, Store(settings.store), SerialExecutor(), shown)
     run.env.planning = True
     token = _run.set(run)
     try:
@@ -229,8 +236,13 @@ def running(flow: str, request: RunRequest) -> Iterator[Run]:
         return
     if request.dry_run:
         with planning(flow, request, in_ui=True) as run:
+            inputs = Inputs(run.settings, flow)
+            check_columns(inputs)
             yield run
-        _show_plan(plan_in(flow, run.env))
+        plan = plan_in(flow, run.env)
+        for note in check_plan(inputs, plan):
+            run.note(note)
+        _show_plan(plan)
         return
     known = _resolved(request)
     settings = known.settings
@@ -240,7 +252,7 @@ def running(flow: str, request: RunRequest) -> Iterator[Run]:
     store = Store(settings.store).prepare()
     override = executor_override.get()
     shown = watching.get(Watching())
-    progress = RunProgress(quiet=shown.quiet, log_file=shown.log_file)
+    progress = RunProgress(quiet=shown.quiet, log_file=shown.log_file, flow=flow)
     # Before there is an executor: a run that waits holds no workers.
     late, waited = _waited(store, flow, settings, progress) if waits(request, settings) else (None, "")
     executor: Executor = override or (SerialExecutor() if late else executor_of(settings))
@@ -252,6 +264,7 @@ def running(flow: str, request: RunRequest) -> Iterator[Run]:
             lease(store, run.id, flow=flow, collection=run.env.collection, day=run.env.day),
             environment(run.env),
             limited(settings.input.limits),
+            progress.minutes(lambda: outline_of(run)),
         ):
             if late:
                 raise late
@@ -274,6 +287,25 @@ def running(flow: str, request: RunRequest) -> Iterator[Run]:
         if executor is not override:
             close_executor(executor)
         shown.ended.append(_finish(run, state, error, kind))
+
+
+def outline_of(run: Run) -> Outline | None:
+    """The stages that a run under way would still compute, with their expected seconds; None where no plan tells."""
+    path = flow_names().get(run.flow)
+    if path is None or rewriting.get() is not None:
+        return None
+    try:
+        with planning(run.flow, run.request, settings=run.settings) as planned:
+            loaded(path).fn(run.request)
+    except Exception as problem:
+        warn(logging.getLogger("fingerpost.plan"), "The time left of the run is not known", problem)
+        return None
+    ended = {record.name for record in run.env.records}
+    return {
+        stage.name: stage.estimate.seconds if stage.estimate else None
+        for stage in planned.env.planned
+        if stage.runs and stage.name not in ended
+    }
 
 
 def _waited(store: Store, flow: str, settings: Settings, progress: RunProgress) -> tuple[LateInputError | None, str]:
@@ -303,7 +335,7 @@ def _new_run(
         stale_on_versions=settings.run.stale_on == "versions",
         progress=progress,
         before=partition(store, flow, settings.input.collection, settings.day).get("stages") or {},
-        expected=Expectations(settings).of,
+        expected=Expectations(settings, flow).of,
     )
     now = datetime.now(UTC)
     return Run(
@@ -320,7 +352,7 @@ def _show_plan(plan: Plan) -> None:
     """Shows the plan in Prefect's UI and in the run's log."""
     words = (
         f"{plan.flow} of {plan.collection}, {plan.day}: {len(plan.runs)} of {len(plan.stages)} stages would run:"
-        f" {plan.cost}"
+        f" {plan.cost}. {basis_text([stage.estimate for stage in plan.runs if stage.estimate])}"
     )
     if FlowRunContext.get():
         show_table(rows_of(plan), key="plan", description=words)

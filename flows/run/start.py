@@ -54,6 +54,8 @@ def silence_loggers() -> None:
         logger = logging.getLogger(shown)
         logger.setLevel(least)
         logger.propagate = False
+    # That the server went away meanwhile is an error of the run; a traceback for each batch of its log helps nobody.
+    logging.raiseExceptions = False
 
 
 def check_server() -> None:
@@ -88,17 +90,7 @@ def run_flow(name: str, request: RunRequest, *, quiet: bool = False, log_file: P
     check_server()
     settled = ResolvedRequest.of(request)
     settings = settled.settings
-    if rewriting.get() is None:
-        check_named(settings, name)
-        try:
-            check_inputs(settings, name)
-        except InputError as problem:
-            if not (said := _remembered(request, settled, str(problem))):
-                raise
-            raise InputError(f"{problem} {said}") from problem
-    if settings.replay.queries:
-        with limited(settings.input.limits):
-            read_queries(settings.replay.queries)
+    check_run(name, request, settled)
     silence_loggers()
     shown = Watching(quiet, log_file)
     token, known_request = watching.set(shown), resolved.set(settled)
@@ -117,6 +109,22 @@ def run_flow(name: str, request: RunRequest, *, quiet: bool = False, log_file: P
         resolved.reset(known_request)
         watching.reset(token)
     return str(shown.ended[-1].get("report", ""))
+
+
+def check_run(name: str, request: RunRequest, settled: ResolvedRequest) -> None:
+    """SettingsError or InputError, before anything starts, for inputs that are not named or not there."""
+    settings = settled.settings
+    with limited(settings.input.limits):
+        if rewriting.get() is None:
+            check_named(settings, name)
+            try:
+                check_inputs(settings, name)
+            except InputError as problem:
+                if not (said := _remembered(request, settled, str(problem))):
+                    raise
+                raise InputError(f"{problem} {said}") from problem
+        if settings.replay.queries:
+            read_queries(settings.replay.queries)
 
 
 def _remembered(request: RunRequest, settled: ResolvedRequest, problem: str) -> str:

@@ -42,13 +42,16 @@ def read_asked(path: str | Path, mapping: Mapping[str, str] | None = None) -> It
         for batch in read_file(file, reading):
             columns = {name: _values(column) for name, column in batch.columns.items()}
             # JSON Lines have every column, with nothing in those that no line has.
-            by = by or next(
-                (name for name in _ORDER if any(value is not None for value in columns.get(name, ()))), "id"
-            )
+            by = by or _told_by(columns)
             yield _checked(path, by, columns, batch.rows)
             if reading.quarantine.found:
                 row, (_, reason, detail) = min(reading.quarantine.found.items())
                 raise InputError(f"{path}: expected readable rows, found {reason} ({detail}) in row {row}; fix it")
+
+
+def _told_by(columns: Mapping[str, Sequence[Any]]) -> AskedBy:
+    """The column that asks: the first that has any value."""
+    return next((name for name in _ORDER if any(value is not None for value in columns.get(name, ()))), "id")
 
 
 def _checked(path: str | Path, by: AskedBy, columns: Mapping[str, Sequence[Any]], rows: Sequence[int]) -> AskedRows:

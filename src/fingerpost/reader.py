@@ -6,7 +6,7 @@ Nothing is read but what queries touch: the index is mapped from its files, and 
 
     index = open_index("/srv/fingerpost", collection="faces")
     found = index.search(vectors, k=10)
-    found.ids(), found.distances
+    found.ids(), found.scores
 
 Texts are asked through ``fingerpost.live()``, which needs the whole installation.
 """
@@ -38,19 +38,36 @@ PRODUCT = "ann.index"
 #: The width of a search of an index that names none.
 _EF = 100
 _NONE = 0xFFFFFFFF
+#: What scores are, as `fingerpost.tasks.ann.answers` names them, which needs more than numpy.
+_MEASURES = {"cosine": "cosine similarity", "ip": "inner product", "l2": "Euclidean distance"}
 
 
 @dataclass(frozen=True)
 class Neighbors:
     """The nearest documents of each query.
 
-    rows: of the index, uint32 (q, k), nearest first, padded with 0xFFFFFFFF. distances: float32 (q, k), padded with infinity:
-    squared L2, or 1 minus the inner product (of unit vectors for cosine). documents: the table that rows are of.
+    rows: of the index, uint32 (q, k), nearest first, padded with 0xFFFFFFFF. distances: float32 (q, k), padded with infinity, as
+    the graph compares them: squared L2, or 1 minus the inner product (of unit vectors for cosine). documents: the table that
+    rows are of. metric: of the index.
     """
 
     rows: NDArray[np.uint32]
     distances: NDArray[np.float32]
     documents: pa.Table
+    metric: Metric = "cosine"
+
+    @property
+    def measure(self) -> str:
+        """What ``scores`` are: ``cosine similarity``, ``inner product`` or ``Euclidean distance``."""
+        return _MEASURES[self.metric]
+
+    @property
+    def scores(self) -> NDArray[np.float32]:
+        """The similarities of the documents, float32 (q, k), or under l2 their Euclidean distances; NaN where padded."""
+        found = np.isfinite(self.distances)
+        near = np.where(found, self.distances, np.float32(0))
+        scores = np.sqrt(np.maximum(near, 0)) if self.metric == "l2" else np.float32(1) - near
+        return np.where(found, scores, np.float32(np.nan)).astype(np.float32)
 
     def ids(self) -> list[list[str]]:
         """The ids of the documents of each query."""
@@ -126,7 +143,7 @@ class PublishedIndex:
                 )
             rows = unit_rows(rows)
         found = self.index.search(rows, k, ef=self.ef if ef is None else ef, threads=threads, keep=keep)
-        return Neighbors(found.ids, found.distances, self.documents)
+        return Neighbors(found.ids, found.distances, self.documents, self.metric)
 
     def rows_of(self, ids: Sequence[str]) -> NDArray[np.int64]:
         """The rows of documents with these ids, int64; FingerpostError for an unknown one."""

@@ -6,12 +6,13 @@ same machine, grown to all of them; what is no search is counted by numbers read
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fingerpost.tasks.ann.build_cost import build_memory
+from fingerpost.tasks.ann.edge_codes import EdgeCodeParams
 from fingerpost.tasks.ann.hnsw import HnswBuilder, HnswParams
 
 #: Rows of the build that is timed.
@@ -27,6 +28,8 @@ _FLOW, _WORKER = 350e6, 230e6
 _START = 4.0
 #: Seconds for a number: read from a file and checked, compared exactly, packed.
 _READ, _EXACT, _PACKED = 2.5e-8, 4.5e-11, 4.0e-8
+#: Seconds for a query that is asked at all widths, several times.
+_ASKED = 1.2e-3
 #: Bytes of a document's id and other columns where these are written and held.
 _KEY = 40.0
 _FLOAT, _LINK, _LINE = 4, 4, 64
@@ -88,7 +91,7 @@ def build_seconds(rows: int, timed: Probe) -> float:
 
 
 def index_costs(work: IndexWork, timed: Probe) -> Mapping[str, Cost]:
-    """The cost of each stage from vectors to an index, FINGER's tables and texts apart."""
+    """The cost of each stage from vectors to an index, FINGER's tables apart."""
     n, d = work.rows, work.dim
     numbers, vectors = float(n) * d, float(n) * d * _FLOAT
     graph = n * (timed.degree * _LINK + 8)
@@ -106,15 +109,17 @@ def index_costs(work: IndexWork, timed: Probe) -> Mapping[str, Cost]:
     single = Cost(read + build / work.threads**0.93, held + build_memory(n, d, work.params).total + 2 * graph, graph)
     costs = (_sharded(work, timed, single) if work.shards > 1 else {"build_graph": single}) | {
         "fit_vector_codes": Cost(0.5 + read / 3, held + 0.1 * vectors),
-        "measure_searches": Cost(4 * read + exact(work.asked // 4) + _PACKED * numbers, opened),
-        "certify_search": Cost(read + exact(work.asked) + _PACKED * numbers, opened),
+        "measure_searches": Cost(4 * read + exact(work.asked // 4) + _PACKED * numbers + _ASKED * work.asked, opened),
+        "certify_search": Cost(read + exact(work.asked) + _PACKED * numbers + _ASKED / 2 * work.asked, opened),
         "pack_index": Cost(read + _PACKED * numbers / 2, held + graph + packed, packed + n * _KEY),
-        "evaluate_index": Cost(2 * read + 2 * exact(work.evaluated), held + graph + lists + 0.25 * vectors),
+        "evaluate_index": Cost(
+            2 * read + 2 * exact(work.evaluated) + _ASKED * work.evaluated, held + graph + lists + 0.25 * vectors
+        ),
         "assemble_index": Cost(0.1, _FLOW),
     }
     if work.neighbors:
-        # A search by codes takes about two fifths of an insertion.
-        seconds = _started(work.workers) + 0.4 * build / max(work.workers, 1)
+        # A search by codes takes about a third of an insertion.
+        seconds = 0.3 * build / max(work.workers, 1)
         costs["find_neighbors"] = Cost(seconds, max(_FLOW, _WORKER + packed), n * work.neighbors * 8.4)
     return costs
 
@@ -156,3 +161,27 @@ def _started(workers: int) -> float:
 def _work(rows: int) -> float:
     """The sum of ln(i) over the rows."""
     return rows * math.log(rows) - rows + 1.0 if rows > 1 else 1.0
+
+
+def finger_costs(work: IndexWork, timed: Probe, params: EdgeCodeParams) -> Mapping[str, Cost]:
+    """The cost of FINGER's codes and tables; the directions are those given, or as many as measured for texts."""
+    n, d = float(work.rows), float(work.dim)
+    rank = params.rank or d
+    projections, edges = n * rank * _FLOAT, n * timed.degree
+    fitted = 0.4 + min(n, params.nodes) * timed.degree * d * 7e-9 + n * d * rank * 1.2e-10
+    return {
+        "fit_finger": Cost(fitted, _FLOW + n * d * _FLOAT + 3 * projections + 2.5e8, projections),
+        "compute_finger_tables": Cost(
+            _started(work.workers) / 4 + edges * d * 2.6e-8 / max(work.workers, 1),
+            max(_FLOW, _WORKER + 2 * projections),
+            edges * rank * 0.64 + n * 250,
+        ),
+    }
+
+
+def with_finger(costs: Mapping[str, Cost], finger: Mapping[str, Cost]) -> Mapping[str, Cost]:
+    """The costs of an index with those of FINGER, whose tables are in memory where its search is measured."""
+    tables = sum(cost.stored for cost in finger.values())
+    beside = {"measure_searches": 1.0, "evaluate_index": 2.0}
+    held = {name: replace(cost, peak=cost.peak + beside.get(name, 0.0) * tables) for name, cost in costs.items()}
+    return {**held, **finger}

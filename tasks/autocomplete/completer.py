@@ -6,11 +6,10 @@ that do: suggestions are sorted by their keys. Source: Yadav et al., KDD 2021 (a
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from fingerpost.ext.trie import Texts
 from fingerpost.tasks.autocomplete.blend import Blend, BlendParams
@@ -20,6 +19,9 @@ from fingerpost.tasks.autocomplete.request import Request
 from fingerpost.tasks.autocomplete.trie import LEAST_CHARACTERS, Ranges, Trie
 from fingerpost.tasks.xmr.label_ranges import LabelRanges
 from fingerpost.tasks.xmr.ranking import NONE, BeamParams, Ranker
+
+if TYPE_CHECKING:  # a completion makes no sparse matrix, and scipy takes time and memory
+    from scipy import sparse
 
 #: The first of these that listed a suggestion: the counts of what followed the queries before, the ranker, popularity; or
 #: a search that allows one typing error.
@@ -170,7 +172,7 @@ class Completer:
             found += part
         return found
 
-    def features(self, requests: Sequence[Request]) -> sparse.csr_array:
+    def features(self, requests: Sequence[Request]) -> "sparse.csr_array":
         """The features of requests that the ranker gets, CSR (requests, columns); ValueError without a ranker."""
         if self.featurizer is None:
             raise ValueError("completer: expected one with a ranker, got one of counts alone; train a ranker")
@@ -262,7 +264,7 @@ def _recent(previous: Sequence[str]) -> tuple[str, ...]:
     return tuple(keys)
 
 
-def _features(featurizer: ContextFeaturizer, asked: list[Asked]) -> sparse.csr_array:
+def _features(featurizer: ContextFeaturizer, asked: list[Asked]) -> "sparse.csr_array":
     """The features of requests; each distinct query before is looked up once."""
     numbers: dict[str, int] = {}
     previous = [numbers.setdefault(key, len(numbers)) for request in asked for key in request.previous]

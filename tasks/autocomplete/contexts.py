@@ -8,11 +8,10 @@ prefix as two blocks; the families and their weights are chosen on validation se
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from fingerpost.tasks.autocomplete.prefixes import PrefixParams, inverse_frequencies, ngram_entries, ngram_text
 from fingerpost.tasks.autocomplete.terms import (
@@ -28,6 +27,9 @@ from fingerpost.tasks.autocomplete.terms import (
     term_text,
 )
 from fingerpost.tasks.xmr.sparse_rows import csr_rows
+
+if TYPE_CHECKING:  # a completion makes no sparse matrix, and scipy takes time and memory
+    from scipy import sparse
 
 
 @dataclass(frozen=True)
@@ -217,7 +219,7 @@ class ContextFeaturizer:
             ids, values = ids + typed.ids.tolist(), values + typed.values.tolist()
         return self._weighed_one(ids, values)
 
-    def rows(self, contexts: Contexts, prefixes: Sequence[str]) -> sparse.csr_array:
+    def rows(self, contexts: Contexts, prefixes: Sequence[str]) -> "sparse.csr_array":
         """The features of rows with these contexts and prefix keys: CSR float32 (rows, columns), each as by ``row``."""
         rows = len(contexts.indptr) - 1
         hashes = query_hashes(contexts.keys)

@@ -6,14 +6,16 @@ begins at position i, from 0, counts 1 / (i + 1).
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from fingerpost.tasks.autocomplete.terms import PREFIX, FamilyEntries, mixed
 from fingerpost.tasks.xmr.sparse_rows import csr_rows, normalised_rows
+
+if TYPE_CHECKING:  # a completion makes no sparse matrix, and scipy takes time and memory
+    from scipy import sparse
 
 #: position: 1 / (i + 1) at position i; plain: 1 at each.
 Weighting = Literal["position", "plain"]
@@ -144,13 +146,15 @@ def summed_frequencies(
 
 def text_features(
     texts: Sequence[str], ids: NDArray[np.uint64], idf: NDArray[np.float32], params: PrefixParams
-) -> sparse.csr_array:
+) -> "sparse.csr_array":
     """Position-weighted n-grams of texts times idf, scaled to unit length: CSR float32 (texts, ids).
 
     ids: uint64, ascending, of the columns; every n-gram of the texts must be among them.
     """
     found = ngram_entries(texts, params)
     columns = np.searchsorted(ids, found.ids)
+    from scipy import sparse
+
     matrix = sparse.coo_array(
         (found.values * idf[columns], (found.rows, columns)), shape=(len(texts), len(ids))
     ).tocsr()

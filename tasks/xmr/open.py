@@ -406,15 +406,23 @@ class LiveRanker(Opened):
         return answers
 
 
-def live(collection: str | None = None, *, store: str | None = None, mapped: str | Path | None = None) -> LiveRanker:
+def live(
+    collection: str | None = None,
+    *,
+    store: str | None = None,
+    mapped: str | Path | None = None,
+    verified: bool = False,
+) -> LiveRanker:
     """The published ranker of a collection.
 
     collection: by default the only one with a published ranker, or ``python-docs``.
     store: folder or URL; by default ``FINGERPOST_STORE``, else the nearest ``.fingerpost`` in this folder or above.
-    mapped: folder to map weights from, for a model larger than memory.
+    mapped: folder to map weights from, for a model larger than memory, of a store that is no folder or a release of a version
+    before. verified: whether all files are read and verified, in place of being used where they lie.
 
     Raises MissingArtifactError where no ranker is published.
     """
     opened = Store(store or find_store()).checked()
     chosen = published_collection(opened, collection, product=PRODUCT)
-    return LiveRanker(opened, Pointer(opened, chosen, PRODUCT).required().artifact, mapped=mapped)
+    release = Pointer(opened, chosen, PRODUCT).required().artifact
+    return LiveRanker(opened, release, mapped=mapped, verified=verified)

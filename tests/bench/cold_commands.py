@@ -12,7 +12,7 @@ import argparse
 import os
 import statistics
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -111,9 +111,8 @@ def _median(costs: Sequence[Cost]) -> dict[str, float]:
     return {name: round(statistics.median(getattr(cost, name) for cost in costs), 3) for name in Cost.__annotations__}
 
 
-def measure(sides: Sequence[Side], *, rounds: int, counts: Sequence[int]) -> list[dict[str, Any]]:
-    """Rows of each command and side; the ratios are those of the first side to the last."""
-    rows: list[dict[str, Any]] = []
+def measure(sides: Sequence[Side], *, rounds: int, counts: Sequence[int]) -> Iterator[dict[str, Any]]:
+    """Rows of each command and side, as they are measured; the ratios are those of the first side to the last."""
     for command in COMMANDS:
         costs: dict[str, list[Cost]] = {side.name: [] for side in sides}
         for side in sides:
@@ -123,14 +122,13 @@ def measure(sides: Sequence[Side], *, rounds: int, counts: Sequence[int]) -> lis
                 costs[side.name].append(alone(side, command))
         medians = {name: _median(found) for name, found in costs.items()}
         first, last = (medians[side.name] for side in (sides[0], sides[-1]))
+        ratios = {f"{name}_ratio": round(first[name] / last[name], 3) for name in first} if len(sides) > 1 else {}
         for side in sides:
-            rows.append({"command": command[0], "version": side.name, "processes": 1} | medians[side.name])
-        if len(sides) > 1:
-            rows[-len(sides)] |= {f"{name}_ratio": round(first[name] / last[name], 3) for name in first}
+            row: dict[str, Any] = {"command": command[0], "version": side.name, "processes": 1, **medians[side.name]}
+            yield row | (ratios if side is sides[0] else {})
     for count in counts:
-        row = together(sides[0], COMMANDS[0], count)
-        rows.append({"command": COMMANDS[0][0], "version": sides[0].name, "processes": count} | row)
-    return rows
+        found = together(sides[0], COMMANDS[0], count)
+        yield {"command": COMMANDS[0][0], "version": sides[0].name, "processes": count, **found}
 
 
 def main() -> None:
@@ -143,8 +141,9 @@ def main() -> None:
     if before := os.environ.get("FINGERPOST_BEFORE"):
         sides.append(Side("before", Path(before), os.environ["FINGERPOST_BEFORE_STORE"]))
     counts = [int(count) for count in given.together.split(",") if count]
-    rows = measure(sides, rounds=given.rounds, counts=counts)
-    for row in rows:
+    rows = []
+    for row in measure(sides, rounds=given.rounds, counts=counts):
+        rows.append(row)
         print("  ".join(f"{name} {value}" for name, value in row.items()), flush=True)
     print(f"rows: {write_rows('cold-commands', rows).relative_to(results_folder().parent)}")
 

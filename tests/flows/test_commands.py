@@ -92,7 +92,7 @@ def test_no_command_repeats_the_credentials_of_a_url_given_for_a_file() -> None:
             ("sample", "java-docs"),
             "sample: expected python-docs, python-docs-see-also or python-docs-names, got 'java-docs'",
         ),
-        (("query",), "query: expected one of a text, --like ID and --vectors FILE"),
+        (("query",), "query: expected one of a text, --like ID, --vectors FILE and --input FILE"),
         (("promote", "../../etc"), "expected"),
     ],
 )

@@ -1,5 +1,6 @@
 """The live index written for faiss and hnswlib, and the graphs of theirs that runs take over."""
 
+import csv
 import json
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from fingerpost.flows.run.dry_run import plan_of
 from fingerpost.flows.run.lineage import source_path
 from fingerpost.flows.run.request import RunRequest
 from fingerpost.flows.run.start import run_flow
+from fingerpost.reader import open_index
 from fingerpost.schemas import ann as contracts
 from fingerpost.schemas.errors import FingerpostError
 from fingerpost.schemas.store import Store
@@ -125,6 +127,55 @@ def test_it_answers_with_the_ids_of_faiss(taken: tuple[Path, Path, str]) -> None
         distances = np.square(points() - query).sum(axis=1)
         np.testing.assert_allclose(distances[(np.array(found) - 7) // 3], np.sort(distances)[:5])
         assert len(set(found) & set(labels()[rows].tolist())) >= 4
+
+
+def written_rows(path: Path) -> list[dict[str, Any]]:
+    if path.suffix == ".csv":
+        with path.open(newline="") as file:
+            rows = [{name: value or None for name, value in row.items()} for row in csv.DictReader(file)]
+    elif path.suffix == ".jsonl":
+        rows = [json.loads(line) for line in path.read_text().splitlines()]
+    else:
+        rows = pq.read_table(path).to_pylist()
+    return [{**row, "rank": int(row["rank"]), "score": round(float(row["score"]), 4)} for row in rows]
+
+
+def test_a_file_asks_many_and_distances_are_distances(taken: tuple[Path, Path, str], tmp_path: Path) -> None:
+    folder, queries = taken[0], points(3, seed=6)
+    where = ("--collection", "rows", "--store", folder / "store")
+    nearest = np.sort(np.sqrt(np.square(points()[None] - queries[:, None]).sum(axis=2)), axis=1)[:, :3]
+    asked = tmp_path / "asked.jsonl"
+    lines = [json.dumps({"id": f"q{row}", "vector": query.tolist()}) for row, query in enumerate(queries)]
+    asked.write_text("\n".join(lines) + "\n")
+    found = []
+    for name in ("answers.csv", "answers.jsonl", "answers.parquet"):
+        code, said = command("query", "--input", asked, "-o", tmp_path / name, "-k", 3, "--ef", ROWS, *where)
+        assert code == 0, said
+        found.append(written_rows(tmp_path / name))
+    assert found[0] == found[1] == found[2]
+    assert [row["query_id"] for row in found[0]] == [f"q{query}" for query in range(3) for _ in range(3)]
+    assert {row["measure"] for row in found[0]} == {"Euclidean distance"}
+    np.testing.assert_allclose([row["score"] for row in found[0]], nearest.ravel(), atol=1e-3)
+    light = open_index(folder / "store", collection="rows").search(queries, 3, ef=ROWS)
+    assert light.measure == "Euclidean distance"
+    for scores in (light.scores, opened(folder).search_batch(queries, k=3, ef=ROWS).scores):
+        np.testing.assert_allclose(scores, nearest, atol=1e-3)
+    limit = float(nearest[0, 1]) + 1e-3
+    code, said = command("query", "--input", asked, "--json", "-k", 100, "--within", limit, "--ef", ROWS, *where)
+    inside = [json.loads(line) for line in said.splitlines()]
+    assert code == 0, said
+    assert [row["rank"] for row in inside if row["query_id"] == "q0" and row["rank"]] == [1, 2]
+    assert all(row["score"] <= limit for row in inside if row["rank"])
+    ids = tmp_path / "ids.csv"
+    ids.write_text(f"key\n{labels()[0]}\n{labels()[1]}\n")
+    code, said = command("query", "--input", ids, "--map", "id=key", "--json", "-k", 2, *where)
+    like = [json.loads(line) for line in said.splitlines()]
+    assert code == 0, said
+    assert [row["query"] for row in like] == [str(key) for key in labels()[[0, 0, 1, 1]]]
+    assert all(row["id"] != row["query"] and row["measure"] == "Euclidean distance" for row in like)
+    ids.write_text("id\nnosuch\n")
+    code, said = command("query", "--input", ids, *where)
+    assert (code, "row 0: id: expected one of" in said) == (1, True)
 
 
 @pytest.mark.parametrize("form", ["faiss", "hnswlib"])

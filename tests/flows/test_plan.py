@@ -32,7 +32,8 @@ def test_a_plan_says_what_the_run_then_does(tmp_path: Path) -> None:
     request = request_for(store, source)
     first = plan_of("nightly", request)
     assert [stage.reason for stage in first.runs] == ["first run"] * len(first.stages)
-    assert first.cost.unknown == len(first.stages)
+    assert first.cost.unknown == 0
+    assert {stage.estimate.basis for stage in first.runs if stage.estimate} == {"size"}
     assert not store.exists()
 
     run_flow("nightly", request, quiet=True)

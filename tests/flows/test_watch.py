@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 from prefect.states import Crashed, Failed, State
 
 from fingerpost.flows.nightly import nightly
@@ -54,6 +55,14 @@ def test_the_watch_tells_once_of_late_days_and_of_runs_that_could_not_tell_thems
         [("crashed", "2026-01-05"), ("failed", "2026-01-06"), *late]
     )
     assert "status code: -9" in next(body["text"] for body in hook.got if body["kind"] == "crashed")
+    with get_client(sync_client=True) as client:
+        found = client.read_artifacts(
+            artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=["partitions-nightly-toys"]))
+        )
+        assert sum(run.name.startswith(f"watch_freshness {today}") for run in client.read_flow_runs()) >= 1
+    # Renewed by the first of both, since the second one saw the same days.
+    assert len(found) == 1
+    assert "missing" in str(found[0].data)
 
 
 def test_a_failed_run_is_not_told_a_second_time_by_the_watch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

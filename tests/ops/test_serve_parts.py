@@ -101,10 +101,12 @@ def test_versions_that_lost_something_that_was_forgotten_are_gone(tmp_path: Path
 def test_wrong_usage_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("FINGERPOST_TOKEN", raising=False)
     Store(str(tmp_path / ".fingerpost")).prepare()
-    assert "expected a token" in refused("serve", "--host", "0.0.0.0", cwd=tmp_path)
-    assert "--product: expected one of ann.index" in refused("serve", "--product", "corpus.vectors", cwd=tmp_path)
-    nothing = refused("serve", "--port", "0", cwd=tmp_path)
+    assert "expected a token" in refused("serve", "--host", "0.0.0.0", cwd=tmp_path, code=2)
+    assert "--product: expected one of ann.index" in refused(
+        "serve", "--product", "corpus.vectors", cwd=tmp_path, code=2
+    )
+    nothing = refused("serve", "--port", "0", cwd=tmp_path, code=1)
     assert "expected something published to serve" in nothing
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        assert f"127.0.0.1:{port}" in refused("serve", "--port", port, cwd=tmp_path)
+        assert f"127.0.0.1:{port}" in refused("serve", "--port", port, cwd=tmp_path, code=1)

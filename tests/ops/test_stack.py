@@ -9,11 +9,13 @@ from typing import Any
 
 import psutil
 import pytest
+from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from fingerpost.flows.ops.stack.children import Options, with_ports
 from fingerpost.flows.ops.stack.processes import StackError
 from fingerpost.flows.run.api import ApiError
 from fingerpost.flows.run.calendar import logical_day
+from fingerpost.flows.run.planned_names import name_planned_runs
 from fingerpost.schemas.store import Store
 from fingerpost.tasks.ledger import partitions
 from tests.ops.conftest import RunningStack
@@ -32,19 +34,26 @@ def test_an_ad_hoc_run_with_parameters_completes(stack: RunningStack, night: dic
 def test_an_interval_schedule_makes_runs_for_the_day_they_are_scheduled_on(stack: RunningStack) -> None:
     """The zone is 14 hours ahead and the lag three days, so the clock's own day would be another one."""
     ahead = {"run.timezone": "Pacific/Kiritimati", "schedule.lag_days": 3}
+
+    def day_of(run: dict[str, Any]) -> str:
+        scheduled = datetime.fromisoformat(run["expected_start_time"].replace("Z", "+00:00"))
+        return logical_day(scheduled, timezone="Pacific/Kiritimati", lag_days=3)
+
     soon = (datetime.now(UTC) + timedelta(seconds=8)).isoformat()
     schedule = {"interval": 3600, "anchor_date": soon}
     made = stack.copied("nightly", "every-hour", [schedule], collection="interval", settings=ahead)
     try:
-        run = stack.planned(made)[0]
+        run, *later = stack.planned(made)
+        with temporary_settings({PREFECT_API_URL: stack.state.api}):
+            assert name_planned_runs() >= len(later)
+        assert stack.api.get(f"flow_runs/{later[-1]['id']}")["name"] == f"nightly interval {day_of(later[-1])}"
         done = stack.wait(run["id"])
     finally:
         stack.remove(made)
     assert done["auto_scheduled"]
     assert done["state_type"] == "COMPLETED", stack.run_log(run["id"])
-    scheduled = datetime.fromisoformat(done["expected_start_time"].replace("Z", "+00:00"))
-    day = logical_day(scheduled, timezone="Pacific/Kiritimati", lag_days=3)
-    assert states(stack, "interval") == {day: "completed"}
+    assert done["name"] == f"nightly interval {day_of(done)}"
+    assert states(stack, "interval") == {day_of(done): "completed"}
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from fingerpost.flows.commands import backfilling, stack
-from fingerpost.flows.domains.ann import answer_tables, tuned
+from fingerpost.flows.domains.ann import answer_tables, batch, tuned
 from fingerpost.flows.domains.autocomplete import complete
 from fingerpost.flows.domains.kg import align, explain, review
 from fingerpost.flows.domains.metric import tables
@@ -27,8 +27,9 @@ from fingerpost.flows.ops.keep import live, quarantined
 from fingerpost.flows.ops.keep.gc import Explanation, Row
 from fingerpost.flows.ops.keep.gc_tables import show_explanation, show_plan
 from fingerpost.flows.ops.stack.doctor import Check
-from fingerpost.flows.run import dry_run
+from fingerpost.flows.run import dry_run, explained
 from fingerpost.flows.run.console import wide_console
+from fingerpost.flows.run.explanations import Meaning
 from fingerpost.flows.run.partition_calendar import calendar
 from fingerpost.flows.run.partitions import Partition
 from fingerpost.flows.run.plan import Plan
@@ -61,6 +62,10 @@ def everything(text: str, patch: pytest.MonkeyPatch) -> Iterator[Shown]:
     yield lambda: _answers(text, explain=True), 4
     missing = Answers([], 0, 0, 0, "fused", missing=(text,), spellings={text: [text]})
     yield lambda: answer_tables.show(text, missing, "r", k=1), 3
+    yield lambda: batch._show([batch.AnswerRow(None, text, 1, text, text, 0.5, "fused score")]), 3
+    meaning = Meaning(text, text, text, text, 1, text)
+    yield lambda: explained.show_section(text, [meaning], {text: 1}), 3
+    yield lambda: explained.show_setting(meaning, 1, "default", [text]), 5
     yield lambda: _tuned(text), 2
     yield lambda: _rank(text), 3
     yield lambda: rank._show(text, [], SimpleNamespace(ref="r")), 1  # type: ignore[arg-type]

@@ -91,6 +91,7 @@ ANN = Domain(
         "ann.index": "",
     },
     costs="fingerpost.flows.domains.ann.costs:costs",
+    checks="fingerpost.flows.domains.ann.costs:check",
     report=Section(
         gather="fingerpost.flows.domains.ann.report.section:gather",
         template="fingerpost.flows.domains.ann.report:section.html",

@@ -1,6 +1,5 @@
 """Queries of a file against the live index: answers as a table, JSON lines, or a file, batch by batch. Imports no Prefect."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -10,7 +9,7 @@ import pyarrow as pa
 
 from fingerpost.flows.domains.ann.answer_tables import heading_of
 from fingerpost.flows.run.console import table_of, wide_console
-from fingerpost.flows.run.plain_text import echo, json_text
+from fingerpost.flows.run.plain_text import echo, echo_json
 from fingerpost.schemas.errors import FingerpostError, InputError
 from fingerpost.schemas.inputs.asked import AskedRows, read_asked
 from fingerpost.schemas.inputs.rankings import FLAT, RowWriter
@@ -63,16 +62,11 @@ def ask_file(
                     writer.add(*row)
             elif as_json:
                 for row in rows:
-                    echo_line(row._asdict())
+                    echo_json(row._asdict(), indent=None)
             else:
                 _show(rows)
     if output is not None:
         echo(output)
-
-
-def echo_line(row: Mapping[str, Any]) -> None:
-    """Writes a value as one line of JSON to standard output."""
-    print(json_text(json.dumps(row, ensure_ascii=False)))
 
 
 def _answered(

@@ -74,6 +74,7 @@ AUTOCOMPLETE = Domain(
         "autocomplete.weak_prefixes": "fingerpost.flows.domains.autocomplete.changes:weak_prefixes",
         "autocomplete.completer": "",
     },
+    costs="fingerpost.flows.domains.autocomplete.costs:costs",
     report=Section(
         gather="fingerpost.flows.domains.autocomplete.report.section:gather",
         template="fingerpost.flows.domains.autocomplete.report:section.html",

@@ -114,6 +114,7 @@ KG = Domain(
         "kg.evaluation": "fingerpost.flows.domains.kg.changes:evaluation",
         "kg.alignment": "",
     },
+    costs="fingerpost.flows.domains.kg.costs:costs",
     report=Section(
         gather="fingerpost.flows.domains.kg.report.section:gather",
         template="fingerpost.flows.domains.kg.report:section.html",

@@ -105,6 +105,12 @@ def files_of(settings: Settings, flow: str) -> list[FileUse]:
     return uses
 
 
+def may_have_relations(settings: Settings, flow: str) -> bool:
+    """Whether the graphs of a flow may have relations: not tables of rows that share no entities."""
+    uses = [use for use in files_of(settings, flow) if use.setting in ("kg.left", "kg.right", "input.source")]
+    return bool(settings.kg.shared) or not uses or any(use.form != "graph rows" for use in uses)
+
+
 def _graph_use(own: KgSettings, path: str, setting: str) -> FileUse:
     form = form_of(path, own.form, own.columns)
     if form != "table":

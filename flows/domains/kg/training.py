@@ -6,6 +6,7 @@ from fingerpost.flows.domains.kg.blocking import blocked, both
 from fingerpost.flows.domains.kg.gates import unmeasured
 from fingerpost.flows.domains.kg.inputs import Inputs
 from fingerpost.flows.domains.kg.settings import neural_installed
+from fingerpost.flows.domains.kg.sources import may_have_relations
 from fingerpost.flows.domains.kg.versions import clusters_before
 from fingerpost.flows.run.runtime import Run, scoped
 from fingerpost.flows.run.section import SettingsError
@@ -86,7 +87,7 @@ def trained_aligner(run: Run, inputs: Inputs, made: Mapping[str, Ref]) -> dict[s
 
 
 def wants_aligner(run: Run, inputs: Inputs) -> bool:
-    """Whether an aligner is trained; a plan without the graphs assumes that they have relations."""
+    """Whether an aligner is trained; a plan without the graphs assumes that they have relations where they may."""
     chosen, store = run.settings.kg.aligner.on, run.env.store
     if chosen == "off":
         return False
@@ -98,7 +99,11 @@ def wants_aligner(run: Run, inputs: Inputs) -> bool:
             )
         return False
     known = [store.manifest(graph).quality for graph in inputs.sides.values() if store.has(graph)]
-    return chosen == "on" or not known or any(quality["relations"] for quality in known)
+    if chosen == "on":
+        return True
+    if not known:
+        return may_have_relations(run.settings, run.flow)
+    return any(quality["relations"] for quality in known)
 
 
 def decide(run: Run, inputs: Inputs, made: Mapping[str, Ref]) -> dict[str, Ref]:

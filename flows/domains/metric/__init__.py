@@ -108,6 +108,7 @@ METRIC = Domain(
         "metric.comparison": "fingerpost.flows.domains.metric.changes:comparison",
         "metric.threshold": "fingerpost.flows.domains.metric.changes:threshold",
     },
+    costs="fingerpost.flows.domains.metric.costs:costs",
     report=Section(
         gather="fingerpost.flows.domains.metric.report.section:gather",
         template="fingerpost.flows.domains.metric.report:section.html",

@@ -69,6 +69,7 @@ NAS = Domain(
         "nas.evaluation": "fingerpost.flows.domains.nas.changes:evaluation",
         "nas.network": "",
     },
+    costs="fingerpost.flows.domains.nas.costs:costs",
     report=Section(
         gather="fingerpost.flows.domains.nas.report.section:gather",
         template="fingerpost.flows.domains.nas.report:section.html",

@@ -79,6 +79,7 @@ XMR = Domain(
         "xmr.packed": "",
         "xmr.ranker": "",
     },
+    costs="fingerpost.flows.domains.xmr.costs:costs",
     report=Section(
         gather="fingerpost.flows.domains.xmr.report.section:gather",
         template="fingerpost.flows.domains.xmr.report:section.html",

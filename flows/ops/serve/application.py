@@ -19,6 +19,7 @@ from fingerpost.flows.ops.serve.measures import Measures
 from fingerpost.flows.ops.serve.options import accepted
 from fingerpost.flows.ops.serve.routes import Route
 from fingerpost.flows.ops.serve.service import Service
+from fingerpost.schemas.figures import significant
 from fingerpost.schemas.wording import shown
 
 #: The header of a reply that names the version that answered, as its body does.
@@ -75,7 +76,8 @@ def _add(app: FastAPI, service: Service, measures: Measures, code: int, route: R
                 body = _parameters(request) if request.method == "GET" else await _body(request, limits.body)
         except TimeoutError:
             return _said(
-                408, f"{route.path}: expected the whole request within {limits.deadline:g} s, got a part; send it"
+                408,
+                f"{route.path}: expected the whole request within {significant(limits.deadline)} s, got a part; send it",
             )
         if body is None:
             return _said(413, f"body: expected at most {limits.body} bytes, got more; ask for less at once")

@@ -7,6 +7,7 @@ from fingerpost.flows.ops.serve.answering import error
 from fingerpost.flows.ops.serve.generation import Asked, Events, Generation, Reply, Worker
 from fingerpost.flows.ops.serve.options import Limits
 from fingerpost.flows.ops.serve.routes import Route
+from fingerpost.schemas.figures import significant
 
 #: Questions that a process has at a time: the next one is there when it has answered the first.
 _TOGETHER = 2
@@ -115,7 +116,9 @@ class Dispatcher:
         asked.reply.set_result(
             Reply(
                 504,
-                error(f"{path}: expected an answer within {seconds:g} s, got none; ask for less, or try again later"),
+                error(
+                    f"{path}: expected an answer within {significant(seconds)} s, got none; ask for less, or try again later"
+                ),
             )
         )
         worker = asked.worker

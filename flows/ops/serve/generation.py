@@ -14,6 +14,7 @@ from typing import Any
 from fingerpost.flows.ops.serve.frames import Frames, packed
 from fingerpost.flows.ops.serve.opener import ONE_THREAD
 from fingerpost.flows.ops.serve.options import Limits
+from fingerpost.schemas.figures import significant
 
 #: The module that the process runs that opens versions.
 OPENER = "fingerpost.flows.ops.serve.opener"
@@ -124,7 +125,8 @@ class Generation:
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 env=os.environ | ONE_THREAD,
-                start_new_session=True,
+                # Not of the group that Ctrl-C ends, before it can ignore that.
+                process_group=0,
             )
         ours.setblocking(False)
         self._control, self._held, self._descriptors = ours, b"", list[int]()
@@ -144,7 +146,7 @@ class Generation:
             self._process.kill()
             self.versions, self.failed = (
                 {},
-                dict.fromkeys(products, f"expected to be opened in {_LONGEST:g} s, was not"),
+                dict.fromkeys(products, f"expected to be opened in {significant(_LONGEST)} s, was not"),
             )
         except BaseException:
             self.end()

@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fingerpost.schemas.errors import FingerpostError
+from fingerpost.schemas.errors import UsageError
 
 #: The variable with the token that every request must carry; stored nowhere and never shown.
 TOKEN = "FINGERPOST_TOKEN"
@@ -48,24 +48,24 @@ class ServeOptions:
 def tokens_of(file: Path | None) -> tuple[bytes, ...]:
     """The digests of the tokens of a file, one per line, or of the one in the environment; empty without either.
 
-    FingerpostError, which shows none, for a token that is short or has characters that headers cannot carry.
+    UsageError, which shows none, for a token that is short or has characters that headers cannot carry.
     """
     if file is not None:
         try:
             with file.open("rb") as opened:
                 text = opened.read(_LARGEST_FILE).decode("ascii", errors="replace")
         except OSError as problem:
-            raise FingerpostError(
+            raise UsageError(
                 f"--token-file {file}: expected a file with a token in each line, got {problem.strerror}; correct the path"
             ) from problem
         where, found = f"--token-file {file}", [line.strip() for line in text.splitlines() if line.strip()]
         if not found:
-            raise FingerpostError(f"{where}: expected a token in each line, found none; write one")
+            raise UsageError(f"{where}: expected a token in each line, found none; write one")
     else:
         where, found = TOKEN, [os.environ[TOKEN]] if os.environ.get(TOKEN) else []
     for token in found:
         if len(token) < _SHORTEST or not (token.isascii() and token.isprintable()) or " " in token:
-            raise FingerpostError(
+            raise UsageError(
                 f"{where}: expected at least {_SHORTEST} characters of ASCII without blanks in a token, got another (not"
                 " shown); make one with `openssl rand -hex 24`"
             )
@@ -82,9 +82,9 @@ def accepted(given: bytes, tokens: tuple[bytes, ...]) -> bool:
 
 
 def check_address(host: str, tokens: tuple[bytes, ...]) -> None:
-    """FingerpostError for an address that others can reach, without a token."""
+    """UsageError for an address that others can reach, without a token."""
     if not tokens and not _is_loopback(host):
-        raise FingerpostError(
+        raise UsageError(
             f"--host: expected a token with an address that others can reach, got {host} without one; set {TOKEN}, name a"
             " --token-file, or listen on 127.0.0.1 behind a proxy"
         )

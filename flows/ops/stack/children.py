@@ -34,7 +34,7 @@ _NOT_INHERITED = (
     "PREFECT_API_KEY",
     "PREFECT_PROFILE",
 )
-#: Settings of the worker and of the runs that it starts. That a task ended, the log says in words of its own.
+#: Settings of the worker and of the runs that it starts. That a stage ended is a line of the run's own log.
 _WORKER = {
     "PREFECT_WORKER_QUERY_SECONDS": "2",
     "PREFECT_LOGGING_LEVEL": "INFO",
