@@ -174,7 +174,7 @@ def _outlook_on(use: FileUse) -> TableOutlook | None:
 
 def rows_outlook(use: FileUse) -> TableOutlook:
     """The outlook of a file of rows; InputError where its first rows cannot be read, KeyError for a form without rows."""
-    return _outlook(use.form, _key(use.path, use.columns))
+    return _first_rows(use.form, _key(use.path, use.columns))
 
 
 def _key(path: str, columns: Mapping[str, str]) -> _Input:
@@ -188,5 +188,5 @@ def _outlook(key: _Input) -> Outlook:
 
 
 @cache
-def _outlook(form: str, key: _Input) -> TableOutlook:
+def _first_rows(form: str, key: _Input) -> TableOutlook:
     return table_outlook(key[0], domains.form_of(form), dict(key[1]))
