@@ -194,7 +194,7 @@ class RunProgress:
 
     @contextmanager
     def minutes(self, outline: Callable[[], Outline | None]) -> Iterator[None]:
-        """A scope in which a line a minute says how far the run is.
+        """A scope in which one line per minute says how far the run is.
 
         ``outline`` tells what the run would still compute. It is asked once, when the run has taken a while.
         """
