@@ -167,12 +167,12 @@ def outlook_on(settings: Settings) -> Outlook | None:
 
 def _table_on(use: FileUse) -> TableOutlook | None:
     try:
-        return table_of(use)
+        return outlook_of_rows(use)
     except (InputError, OSError, KeyError):
         return None  # as above, or a form that is no table
 
 
-def table_of(use: FileUse) -> TableOutlook:
+def outlook_of_rows(use: FileUse) -> TableOutlook:
     """The outlook of a file of rows; InputError where its first rows cannot be read, KeyError for a form without rows."""
     return _table(use.form, _key(use.path, use.columns))
 

@@ -23,7 +23,6 @@ from rich.progress import (
     TextColumn,
     TimeElapsedColumn,
 )
-from rich.text import Text
 
 from fingerpost.flows.run.console import TextConsole, styled
 from fingerpost.flows.run.plain_text import visible
@@ -57,9 +56,9 @@ class _Bars(Progress):
 class _StepsColumn(ProgressColumn):
     """The steps that are done, of how many; empty for a stage in one step."""
 
-    def render(self, task: Task) -> Text:
+    def render(self, task: Task) -> RenderableType:
         """The column of one stage."""
-        return Text(f"{task.completed:,.0f}/{task.total:,.0f}" if task.total and task.total > 1 else "")
+        return styled(f"{task.completed:,.0f}/{task.total:,.0f}" if task.total and task.total > 1 else "")
 
 
 class _LeftColumn(ProgressColumn):
@@ -69,9 +68,9 @@ class _LeftColumn(ProgressColumn):
         super().__init__()
         self._course = course
 
-    def render(self, task: Task) -> Text:
+    def render(self, task: Task) -> RenderableType:
         """The column of one stage."""
-        return Text(self._course.stage_text())
+        return styled(self._course.stage_text())
 
 
 class RunProgress:
