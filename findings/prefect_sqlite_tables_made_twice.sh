@@ -14,12 +14,13 @@ trap 'rm -rf "$work"' EXIT
 python3 -m venv "$work/venv"
 "$work/venv/bin/python" -m pip install -q --disable-pip-version-check "prefect==3.8.8" "fastapi<0.151" "sqlalchemy[asyncio]<2.1"
 cat > "$work/upgrade.py" <<'PY'
+import asyncio
 import contextlib
 import fcntl
 import sys
 import time
 
-from prefect.server.database.alembic_commands import alembic_upgrade
+from prefect.server.database import provide_database_interface
 
 folder, moment, locked = sys.argv[1], float(sys.argv[2]), sys.argv[3] == "lock"
 with contextlib.ExitStack() as held:
@@ -27,7 +28,7 @@ with contextlib.ExitStack() as held:
     if locked:
         lock = held.enter_context(open(f"{folder}/lock", "w"))
         fcntl.flock(lock, fcntl.LOCK_EX)
-    alembic_upgrade()
+    asyncio.run(provide_database_interface().create_db())
 PY
 started() {
     folder="$work/$1"

@@ -169,8 +169,10 @@ class Collection:
         """
         import numpy as np
 
-        radius = self._radius(within)
-        tabular = hasattr(vectors, "columns") or hasattr(vectors, "column_names")
+        radius = None if within is None else self._radius(within)
+        tabular = not isinstance(vectors, np.ndarray) and (
+            hasattr(vectors, "columns") or hasattr(vectors, "column_names")
+        )
         given = vectors if tabular or isinstance(vectors, np.ndarray) else np.asarray(vectors)
         if not tabular and given.ndim == 1:
             return self.index.search(given, within=radius, **options)

@@ -174,7 +174,7 @@ def _table_on(use: FileUse) -> TableOutlook | None:
 
 def outlook_of_rows(use: FileUse) -> TableOutlook:
     """The outlook of a file of rows; InputError where its first rows cannot be read, KeyError for a form without rows."""
-    return _table(use.form, _key(use.path, use.columns))
+    return _cached_rows(use.form, _key(use.path, use.columns))
 
 
 def _key(path: str, columns: Mapping[str, str]) -> _Input:
@@ -188,5 +188,5 @@ def _outlook(key: _Input) -> Outlook:
 
 
 @cache
-def _table(form: str, key: _Input) -> TableOutlook:
+def _cached_rows(form: str, key: _Input) -> TableOutlook:
     return table_outlook(key[0], domains.form_of(form), dict(key[1]))

@@ -20,7 +20,7 @@ def query_vector(given: Any, *, columns: int, metric: str) -> NDArray[np.float32
     """
     row = np.asarray(given)
     if row.dtype == np.float32 and row.shape == (columns,) and metric != "cosine" and _ordinary(row):
-        return row[None]
+        return np.ascontiguousarray(row)[None]
     wide = np.asarray(row, dtype=np.float64).reshape(1, -1)
     if metric == "cosine" and np.isfinite(wide).all():
         wide = unit_rows(wide).astype(np.float64)

@@ -196,8 +196,7 @@ class PackedIndex:
         rows = checked_vectors(queries, "queries", columns=self.header.dim)
         # No more than all are found, however wide a search is; the kernel makes room for its width.
         ef = min(ef, self.size)
-        half = ef if ef == self.size else ef // 2
-        most = min(max(self.header.rerank, half) if rerank is None else rerank, self.size)
+        most = self._reranked(ef) if rerank is None else min(rerank, self.size)
         if keep is None:
             return self._searched(rows, k, ef, most, threads)
         sets = keep_rows(keep, size=self.size, queries=len(rows))
@@ -218,6 +217,15 @@ class PackedIndex:
             product=lambda asked, own: self._product(asked, own, k),
             search=lambda asked, own: self._searched(asked, k, ef, most, threads, own, methods),
         )
+
+    def nearest(self, query: NDArray[np.float32], k: int, *, ef: int) -> SearchResult:
+        """As :meth:`search` of one query, C-contiguous float32 (1, d), that is known to be finite; checks no more."""
+        ef = min(ef, self.size)
+        return self._searched(query, k, ef, self._reranked(ef), 1)
+
+    def _reranked(self, ef: int) -> int:
+        """Candidates of a search that are compared exactly."""
+        return min(max(self.header.rerank, ef if ef == self.size else ef // 2), self.size)
 
     def _searched(
         self,

@@ -7,7 +7,16 @@ Every part is a program of its own, too: ``python -m tests.bench.<part>``.
 
 from collections.abc import Callable
 
-from tests.bench import ann_growth, build_speed, equal_vectors, finger_speed, float_search, living_index, packed_speed
+from tests.bench import (
+    ann_growth,
+    build_speed,
+    equal_vectors,
+    finger_speed,
+    float_search,
+    living_index,
+    packed_speed,
+    python_door,
+)
 from tests.bench.ann_options import Rows, measure_sets, measure_whole, parse_options
 
 #: Parts measured on each data set, and parts that bring data of their own.
@@ -18,7 +27,11 @@ ON_SETS = {
     "finger_speed": finger_speed.measure,
     "living_index": living_index.measure,
 }
-WHOLE: dict[str, Callable[..., Rows]] = {"equal_vectors": equal_vectors.measure, "ann_growth": ann_growth.measure}
+WHOLE: dict[str, Callable[..., Rows]] = {
+    "equal_vectors": equal_vectors.measure,
+    "ann_growth": ann_growth.measure,
+    "python_door": python_door.measure,
+}
 
 
 def main() -> None:

@@ -89,7 +89,7 @@ def test_the_pages_in_prefect_hold_no_link_of_a_text(monkeypatch: pytest.MonkeyP
     record |= {"profile": LINK, "error": LINK, "notes": [LINK], "gates": [{"gate": LINK, "holds": False}]}
     record |= {"publication": None}
     section = type("Section", (), {"tables": [PageTable(LINK, (LINK, "value"), [(LINK, "1")])]})()
-    contents = type("Contents", (), {"quarantines": [], "problems": [LINK], "sections": [section]})()
+    contents = type("Contents", (), {"quarantines": [], "problems": [LINK], "below": [LINK], "sections": [section]})()
     shown.append(fingerpost.flows.run.page.summary(record, contents, []))
     for markdown in shown:
         assert {token.type for token in leaves(markdown)} <= {"text", "code_inline", "strong_open", "strong_close"}

@@ -19,7 +19,7 @@ from fingerpost.tasks.ledger import runs
 from tests.ops.conftest import RunningStack
 from tests.support.backfill_operator import Operator, check_course, until, write_day, write_days
 
-DAYS = list(days_between("2026-01-29", "2026-02-05"))
+DAYS = list(days_between("2026-01-30", "2026-02-04"))
 POISONED = "2026-02-01"
 #: The nightly goes through the same in processes of this machine.
 FLOW = "featurize_corpus"

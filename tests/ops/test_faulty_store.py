@@ -57,6 +57,20 @@ def bucket(server: ObjectStore) -> Iterator[str]:
     server.behave()
 
 
+@pytest.fixture(scope="module")
+def documents(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Documents for a whole pipeline, in two files."""
+    return write_documents(tmp_path_factory.mktemp("documents"), 200, 2)
+
+
+@pytest.fixture(scope="module")
+def local(tmp_path_factory: pytest.TempPathFactory, documents: Path) -> Store:
+    """What the pipeline makes of them on a disk."""
+    env = Environment(Store(str(tmp_path_factory.mktemp("local") / "store")).prepare(), "toys", DAY)
+    run_pipeline(env, documents)
+    return env.store
+
+
 @pytest.fixture
 def hurried(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The pauses that were made, all of them cut short."""
@@ -128,8 +142,8 @@ def test_of_many_creators_one_wins(bucket: str, server: ObjectStore, conditional
     files = Files(f"s3://{bucket}/{conditional}")
     assert files.exclusive == ("conditional" if conditional else "claims")
     for number in range(2):
-        with ThreadPoolExecutor(6) as pool:
-            contents = [f"writer {writer}".encode() for writer in range(6)]
+        with ThreadPoolExecutor(4) as pool:
+            contents = [f"writer {writer}".encode() for writer in range(4)]
             won = list(pool.map(lambda data: files.create(f"target-{number}", data), contents))  # noqa: B023
         assert won.count(True) == 1
         assert files.read(f"target-{number}") == contents[won.index(True)]
@@ -230,12 +244,9 @@ def test_refusals_are_not_tried_again(bucket: str, server: ObjectStore, hurried:
 
 
 def test_a_pipeline_ends_alike_on_a_store_that_fails_every_tenth_request(
-    bucket: str, server: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bucket: str, server: ObjectStore, local: Store, documents: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(objects, "FIRST_PAUSE", 0.01)
-    documents = write_documents(tmp_path, 300, 3)
-    local = Environment(Store(str(tmp_path / "store")).prepare(), "toys", DAY)
-    run_pipeline(local, documents)
     server.fail_every = 10
     remote = Environment(Store(f"s3://{bucket}").prepare(), "toys", DAY)
     run_pipeline(remote, documents)
@@ -243,18 +254,15 @@ def test_a_pipeline_ends_alike_on_a_store_that_fails_every_tenth_request(
     assert set(server.failures) == {"refuse", "throttle", "drop", "lose"}
     assert len(server.failures) > 20
     print(f"{len(server.requests)} requests, {len(server.failures)} failed")
-    assert identities(remote.store) == identities(local.store)
+    assert identities(remote.store) == identities(local)
     for ref in remote.store.refs():
         remote.store.verify(ref)
     assert not [key for key in server.keys(bucket) if key.startswith(".work")]
 
 
 def test_a_run_cut_off_by_its_store_goes_on_later(
-    bucket: str, server: ObjectStore, tmp_path: Path, hurried: list[float]
+    bucket: str, server: ObjectStore, local: Store, documents: Path, hurried: list[float]
 ) -> None:
-    documents = write_documents(tmp_path, 300, 3)
-    local = Environment(Store(str(tmp_path / "store")).prepare(), "toys", DAY)
-    run_pipeline(local, documents)
     store = Store(f"s3://{bucket}").prepare()
     for allowed in (60, 150):
         server.requests.clear()
@@ -273,7 +281,7 @@ def test_a_run_cut_off_by_its_store_goes_on_later(
             store.verify(ref)
     env = Environment(store, "toys", DAY)
     run_pipeline(env, documents)
-    assert identities(store) == identities(local.store)
+    assert identities(store) == identities(local)
     assert any(not record.computed for record in env.records)
 
 

@@ -121,9 +121,10 @@ def test_versions_are_followed_without_a_lost_or_mixed_reply(tmp_path: Path) -> 
 
     async def ask(client: httpx.AsyncClient, over: asyncio.Event) -> None:
         while not over.is_set():
-            reply = await client.post("/define", json={"word": "pear", "seconds": 0.001})
+            reply = await client.post("/define", json={"word": "pear", "seconds": 0.002})
             body = reply.json()
             replies.append((reply.status_code, body.get("version", ""), body.get("length", 0)))
+            await asyncio.sleep(0.01)
 
     async def script(service: Service, client: httpx.AsyncClient) -> None:
         over = asyncio.Event()

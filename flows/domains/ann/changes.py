@@ -28,7 +28,7 @@ def evaluation(store: Store, before: Ref, after: Ref) -> list[DataChange]:
 
 def speeds(store: Store, before: Ref, after: Ref) -> list[DataChange]:
     """Changed metrics of the ways to search."""
-    return [figure_changes(store, before, after, ann.SPEEDS)]
+    return [figure_changes(store, before, after, ann.SPEEDS, last="deviation")]
 
 
 def certificate(store: Store, before: Ref, after: Ref) -> list[DataChange]:

@@ -138,8 +138,8 @@ def moved_most(
     return found
 
 
-def figure_changes(store: Store, before: Ref, after: Ref, contract: Contract) -> DataChange:
-    """The changed metrics of an evaluation, by relative change, largest first."""
+def figure_changes(store: Store, before: Ref, after: Ref, contract: Contract, *, last: str = "") -> DataChange:
+    """The changed metrics of an evaluation, by relative change, largest first; those of the metric ``last`` after all."""
     tables = tables_of(store, before, after, contract, "figures")
     left, right = (
         {f"{row['method']} {row['setting']} {row['metric']}": row["value"] for row in table.to_pylist()}
@@ -147,7 +147,8 @@ def figure_changes(store: Store, before: Ref, after: Ref, contract: Contract) ->
     )
     shared = [key for key in left if key in right]
     differ = sorted(
-        (key for key in shared if left[key] != right[key]), key=lambda key: (-_relative(left[key], right[key]), key)
+        (key for key in shared if left[key] != right[key]),
+        key=lambda key: (key.rpartition(" ")[2] == last, -_relative(left[key], right[key]), key),
     )
     examples = [
         f"{key}: {significant(left[key], 6)} → {significant(right[key], 6)} ({significant(difference_of(left[key], right[key]), 6, signed=True)})"

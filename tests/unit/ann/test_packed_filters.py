@@ -1,5 +1,7 @@
 """Packed indexes with filters against a sort of all distances, with and without codes, for every way of searching."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -22,7 +24,11 @@ World = tuple[NDArray[np.float32], NDArray[np.float32], Graph, Metric]
 
 @pytest.fixture(scope="module", params=METRICS)
 def world(request: pytest.FixtureRequest) -> World:
-    metric: Metric = request.param
+    return _world(request.param)
+
+
+@cache
+def _world(metric: Metric) -> World:
     random = np.random.default_rng(3)
     centres = random.standard_normal((20, COLUMNS))
     points = centres[random.integers(0, 20, ROWS + QUERIES)] + 0.6 * random.standard_normal((ROWS + QUERIES, COLUMNS))
@@ -32,6 +38,13 @@ def world(request: pytest.FixtureRequest) -> World:
     return vectors, queries, build(vectors, HnswParams(metric=metric, ef_construction=100))[0], metric
 
 
+@cache
+def _in_order(metric: Metric) -> NDArray[np.uint32]:
+    """All rows in the order of their distances from each query."""
+    vectors, queries, _, _ = _world(metric)
+    return ExactIndex(vectors, metric).search(queries, ROWS).ids
+
+
 def made(world: World, *, coded: bool, reordered: bool = False) -> PackedIndex:
     vectors, _, graph, metric = world
     codes = fit_codes(vectors, metric) if coded else None
@@ -39,8 +52,7 @@ def made(world: World, *, coded: bool, reordered: bool = False) -> PackedIndex:
 
 
 def exact(world: World, masks: NDArray[np.bool_], k: int) -> NDArray[np.uint32]:
-    vectors, queries, _, metric = world
-    found = ExactIndex(vectors, metric).search(queries, ROWS).ids
+    queries, found = world[1], _in_order(world[3])
     ids = np.full((len(queries), k), NONE, np.uint32)
     for number, mask in enumerate(masks):
         inside = found[number][mask[found[number]]][:k]
