@@ -1,6 +1,7 @@
 """What a first plan expects of stages that were never computed, where that is from, and what it refuses as a run would."""
 
 import shutil
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
@@ -73,7 +74,9 @@ def _images(path: Path) -> Path:
     return path
 
 
-FLOWS = {
+_COLUMNS = {"id": "sku", "title": "name", "text": "about", "kind": "group"}
+
+FLOWS: dict[str, Callable[[Path], dict[str, Any]]] = {
     "nightly": lambda folder: {"input": str(write_csv(folder / "products.csv")), "columns": _COLUMNS},
     "train_ranker": lambda folder: {"input": str(_interactions(folder / "clicks.parquet"))},
     "train_autocomplete": lambda folder: {"input": str(_events(folder / "log.csv"))},
@@ -84,7 +87,6 @@ FLOWS = {
     },
     "search_architectures": lambda folder: {"input": str(_images(folder / "images.npz"))},
 }
-_COLUMNS = {"id": "sku", "title": "name", "text": "about", "kind": "group"}
 
 
 @pytest.mark.parametrize("flow", FLOWS)
@@ -155,7 +157,7 @@ def test_earlier_runs_correct_what_the_model_tells_and_small_stages_do_not(tmp_p
     assert small is not None
     stage = {"ref": f"corpus.projection/day=2026-01-02/{'0' * 32}", "computed": True}
     for number, factor in enumerate((3.0, 2.0, 40.0)):
-        record = {
+        record: dict[str, Any] = {
             "id": f"2026010{number}T000000000-aaaaaa",
             **{"flow": "nightly", "state": "completed", "collection": "other", "day": "2026-01-02", "seconds": 1.0},
             "stages": [

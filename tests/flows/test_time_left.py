@@ -227,7 +227,13 @@ def test_the_outline_is_asked_once_in_the_context_of_the_run(clock: Clock, monke
         return {"a": 10.0, "b": 5.0}
 
     lines: list[str] = []
-    monkeypatch.setattr(progress, "log", lambda text: (lines.append(text), told.set() if len(lines) > 2 else None))
+
+    def log(text: str) -> None:
+        lines.append(text)
+        if len(lines) > 2:
+            told.set()
+
+    monkeypatch.setattr(progress, "log", log)
     with progress.minutes(outline):
         assert told.wait(20)
     assert asked == ["fingerpost-minutes"]
