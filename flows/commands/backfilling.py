@@ -16,6 +16,7 @@ from fingerpost.flows.commands.options import (
     NumberRowsOption,
     ProfileOption,
     StoreOption,
+    check_flow,
     numbered,
     opened,
     pair,
@@ -394,6 +395,7 @@ def _request(
     from fingerpost.flows.run.collections import asked_collection, asked_profile, with_collection
     from fingerpost.flows.run.request import RunRequest
 
+    check_flow(flow)
     overrides = dict(pair(text, "--set", "key=value") for text in settings or ())
     asked: dict[str, Any] = {
         "flow": flow,

@@ -102,6 +102,12 @@ def opened(store: str) -> Any:
     return Store(store or find_store()).checked()
 
 
+def check_flow(flow: str) -> None:
+    """UsageError for a name that no flow has."""
+    if flow not in flow_names():
+        raise UsageError(f"flow: expected one of {', '.join(flow_names())}, got {flow!r}; correct it")
+
+
 def pair(text: str, option: str, form: str) -> tuple[str, str]:
     """Key and value of a text ``key=value``; a setting's value may be empty, a column's may not."""
     key, sign, value = text.partition("=")

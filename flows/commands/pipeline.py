@@ -18,13 +18,13 @@ from fingerpost.flows.commands.options import (
     ProductOption,
     ProfileOption,
     StoreOption,
+    check_flow,
     collection_option,
     numbered,
     opened,
     pair,
     profile_option,
 )
-from fingerpost.flows.run.flow_names import flow_names
 from fingerpost.flows.run.plain_text import echo, echo_json
 from fingerpost.schemas.errors import FingerpostError, UsageError
 
@@ -117,8 +117,7 @@ def run(
         mapped = numbered(mapped, has_input=source is not None)
     from fingerpost.flows.run.server import own_server
 
-    if flow not in flow_names():
-        raise UsageError(f"flow: expected one of {', '.join(flow_names())}, got {flow!r}; correct it")
+    check_flow(flow)
     # The server starts up while the code of the flows is imported; a run that waits needs neither yet.
     with nullcontext() if dry_run or wait else own_server():
         from fingerpost.flows.run.collections import asked_collection, asked_profile
