@@ -62,7 +62,7 @@ def made_by(executor: Executor, documents: Path, folder: Path, progress: Deadly 
 
 
 def test_several_shards_make_several_files(serial: dict[str, str]) -> None:
-    assert len(serial) == 17 + 4 + 1 + 1
+    assert len(serial) == 18 + 4 + 1 + 1
 
 
 def test_one_worker_process_makes_the_same(

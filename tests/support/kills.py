@@ -6,7 +6,7 @@ import signal
 from dataclasses import dataclass, field
 
 from fingerpost.flows.run.executor import DaskExecutor
-from fingerpost.tasks.ledger import StageRecord
+from fingerpost.tasks.environment import SilentProgress
 
 
 class Killed(BaseException):
@@ -14,7 +14,7 @@ class Killed(BaseException):
 
 
 @dataclass
-class Deadly:
+class Deadly(SilentProgress):
     """A progress that kills a worker at certain steps, and so in the middle of a stage's shards."""
 
     executor: DaskExecutor
@@ -22,9 +22,6 @@ class Deadly:
     choice: random.Random
     steps: int = 0
     killed: list[int] = field(default_factory=list)
-
-    def begin(self, stage: str, total: int) -> None:
-        """Nothing."""
 
     def advance(self, stage: str, done: int) -> None:
         """Kills at its step."""
@@ -35,9 +32,3 @@ class Deadly:
             assert victim != os.getpid()
             os.kill(victim, signal.SIGKILL)
             self.killed.append(victim)
-
-    def tell(self, stage: str, text: str) -> None:
-        """Nothing."""
-
-    def end(self, record: StageRecord) -> None:
-        """Nothing."""
