@@ -49,6 +49,10 @@ class ClusterError(FingerpostError):
     """The cluster that the settings name cannot be used."""
 
 
+class ClusterUsageError(ClusterError, UsageError):
+    """Settings of a cluster that are never right."""
+
+
 @dataclass
 class DaskExecutor:
     """Runs shards as Dask futures on the named cluster, which is connected to or started with the first shard.
@@ -235,21 +239,21 @@ def check(workers: int, cluster: str, options: Mapping[str, Any]) -> None:
     """ClusterError, before anything starts, for settings that name no cluster; no value of the options is quoted."""
     hidden = sorted(_secret_names(options))
     if hidden:
-        raise UsageError(
+        raise ClusterUsageError(
             f"run.cluster_options: expected no secrets (they would be kept with the run), got {', '.join(hidden)}; "
             "give them to the workers by their environment or by reference"
         )
     if "://" in cluster:
         found = urlsplit(cluster)
         if found.scheme not in {"tcp", "tls"} or "@" in found.netloc or not found.hostname or ":" not in found.netloc:
-            raise UsageError(
+            raise ClusterUsageError(
                 f"run.cluster: expected tcp://host:port or tls://host:port, got {found.scheme}://...; correct the"
                 " address"
             )
     elif cluster and not re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+", cluster):
-        raise UsageError(f"run.cluster: expected an address or a dotted class, got {cluster!r}; correct it")
+        raise ClusterUsageError(f"run.cluster: expected an address or a dotted class, got {cluster!r}; correct it")
     elif cluster and not workers:
-        raise UsageError(
+        raise ClusterUsageError(
             f"run.workers: expected at least 1 for {cluster}, got 0; set the number of workers that it starts"
         )
 

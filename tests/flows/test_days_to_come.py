@@ -7,13 +7,13 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from fingerpost.flows.ops.backfill.progress import begin, select
-from fingerpost.flows.ops.backfill.record import BackfillError
 from fingerpost.flows.ops.erase.affected import request_of
 from fingerpost.flows.run.calendar import MOST_DAYS, DayRangeError, days_between
 from fingerpost.flows.run.freshness import Deadline, freshness
 from fingerpost.flows.run.partitions import SHOWN_DAYS, Partitions
 from fingerpost.flows.run.request import RunRequest
 from fingerpost.flows.run.section import SettingsError
+from fingerpost.schemas.errors import UsageError
 from fingerpost.schemas.store import Store
 from fingerpost.tasks.ledger import partitions, runs, save_partition
 from tests.support.backfills import FLOW, backfill_of, drop
@@ -67,7 +67,7 @@ def test_today_is_that_of_the_profiles_zone(zone: str) -> None:
 def test_days_to_come_are_refused_by_a_backfill(tmp_path: Path) -> None:
     request = backfill_of(tmp_path, last_day=in_days(1))
     for start in (select, begin):
-        with pytest.raises(BackfillError, match=f"expected none after today .*, got {in_days(1)}"):
+        with pytest.raises(UsageError, match=f"expected none after today .*, got {in_days(1)}"):
             start(request)
     assert not (tmp_path / "store").exists()
     allowed = request.model_copy(

@@ -23,7 +23,7 @@ from fingerpost.flows.ops.stack.deployments import (
 from fingerpost.flows.run.freshness import scheduled_freshness
 from fingerpost.flows.run.profiles import load_settings
 from fingerpost.flows.run.schedule_pause import begin_schedule
-from fingerpost.schemas.errors import FingerpostError
+from fingerpost.schemas.errors import FingerpostError, UsageError
 from fingerpost.schemas.store import Store
 from tests.ops.conftest import RunningStack
 from tests.ops.watched import note_day
@@ -66,7 +66,7 @@ def test_the_profile_gives_the_schedules_their_zone(file: dict[str, Any], tmp_pa
 
 
 def test_an_unknown_deployment_is_refused(file: dict[str, Any]) -> None:
-    with pytest.raises(DeploymentError, match=r"--only: expected deployments among nightly, .* got monthly"):
+    with pytest.raises(UsageError, match=r"--only: expected deployments among nightly, .* got monthly"):
         adapted(file, only=("monthly",))
 
 
