@@ -9,13 +9,12 @@ import pytest
 
 from fingerpost.flows.ops.stack.children import options_of
 from fingerpost.flows.ops.stack.doctor import webhook
-from fingerpost.flows.ops.stack.processes import StackError
 from fingerpost.flows.run.executor import ClusterError, check
 from fingerpost.flows.run.openlineage import events
 from fingerpost.flows.run.profiles import file_settings, load_settings
 from fingerpost.flows.run.request import RunRequest
 from fingerpost.flows.run.section import SettingsError
-from fingerpost.schemas.errors import FingerpostError, StoreUnreachableError
+from fingerpost.schemas.errors import FingerpostError, StoreUnreachableError, UsageError
 from fingerpost.schemas.files import Files
 from fingerpost.schemas.store import Store
 from fingerpost.schemas.urls import clean_url, has_credentials, public_url, without_credentials
@@ -67,7 +66,7 @@ def test_other_urls_and_paths_stay_as_they_are(url: str) -> None:
 @pytest.mark.parametrize("url", WITH)
 def test_stores_with_secrets_are_refused_everywhere_without_repeating_them(url: str, tmp_path: Path) -> None:
     for attempt in (Files, Store, lambda url: options_of(home=tmp_path, store=url, auth=False, database="")):
-        with pytest.raises((StoreUnreachableError, StackError)) as refused:
+        with pytest.raises((StoreUnreachableError, UsageError)) as refused:
             attempt(url)
         assert "Hidden" not in str(refused.value)
     for field in ("store", "input"):
@@ -153,6 +152,6 @@ def test_settings_of_a_cluster_and_addresses_of_doctor_hold_no_secrets(monkeypat
 
 @pytest.mark.parametrize("url", ["user:Hidden@host/name", "mysql://user:Hidden@host/name"])
 def test_a_database_of_another_form_is_refused_unshown(url: str, tmp_path: Path) -> None:
-    with pytest.raises(StackError) as refused:
+    with pytest.raises(UsageError) as refused:
         options_of(home=tmp_path, store="", auth=False, database=url)
     assert "Hidden" not in str(refused.value)
