@@ -1,6 +1,6 @@
 """What stages cost at a known size, and from it at any other: the form of the domains' models for stages never computed.
 
-A law says what a stage took over a reference input, in seconds of one thread of a reference machine, and by which unit
+A law says what a stage costs at a reference input, in seconds of one thread of a reference machine, and by which unit
 of the input that grows. The machine at hand is compared with the reference by a short measurement.
 """
 

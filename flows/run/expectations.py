@@ -60,7 +60,7 @@ class Inputs:
     def table(self, word: str, *forms: str) -> TableOutlook | None:
         """The rows of the first file of a domain in one of the forms; None where there is none or it cannot be read."""
         use = next((use for use in self.uses(word) if use.form in forms), None)
-        return None if use is None else _table_on(use)
+        return None if use is None else _outlook_on(use)
 
     def uses(self, word: str) -> Sequence[FileUse]:
         """The user's files that the flow reads for a domain; none of several days."""
@@ -165,16 +165,16 @@ def outlook_on(settings: Settings) -> Outlook | None:
         return None  # the stage that imports it says what is wrong
 
 
-def _table_on(use: FileUse) -> TableOutlook | None:
+def _outlook_on(use: FileUse) -> TableOutlook | None:
     try:
-        return table_of(use)
+        return rows_outlook(use)
     except (InputError, OSError, KeyError):
         return None  # as above, or a form that is no table
 
 
-def table_of(use: FileUse) -> TableOutlook:
+def rows_outlook(use: FileUse) -> TableOutlook:
     """The outlook of a file of rows; InputError where its first rows cannot be read, KeyError for a form without rows."""
-    return _table(use.form, _key(use.path, use.columns))
+    return _first_rows(use.form, _key(use.path, use.columns))
 
 
 def _key(path: str, columns: Mapping[str, str]) -> _Input:
@@ -188,5 +188,5 @@ def _outlook(key: _Input) -> Outlook:
 
 
 @cache
-def _table(form: str, key: _Input) -> TableOutlook:
+def _first_rows(form: str, key: _Input) -> TableOutlook:
     return table_outlook(key[0], domains.form_of(form), dict(key[1]))

@@ -5,7 +5,7 @@ from typing import Any
 
 from fingerpost.flows.run.console import table_of, wide_console
 from fingerpost.flows.run.explanations import Meaning, default_text, meaning_of, meanings, near_keys, sections
-from fingerpost.flows.run.plain_text import echo, echo_json
+from fingerpost.flows.run.plain_text import echo, echo_json, visible
 from fingerpost.flows.run.request import RunRequest
 from fingerpost.flows.run.section import SettingsError
 
@@ -39,7 +39,7 @@ def _explain_section(key: str, values: Mapping[str, Any], origins: Mapping[str, 
 
 def show_section(heading: str, inside: Sequence[Meaning], values: Mapping[str, Any]) -> None:
     """Prints the settings of a section with their values."""
-    table = table_of(heading, "setting", "in force", "what")
+    table = table_of(visible(heading), "setting", "in force", "what")
     for one in inside:
         table.add_row(one.key, default_text(values[one.key]), one.what)
     wide_console().print(table)

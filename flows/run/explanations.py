@@ -229,6 +229,10 @@ def _raised(section: Any, name: str, kind: Any) -> Iterator[str]:
 
 def changed_values(meaning: Meaning, value: Any) -> Iterator[Any]:
     """Other values that a setting may have, the nearest first; some of them may be out of its range."""
+    yield from (other for other in _near(meaning, value) if other != value)
+
+
+def _near(meaning: Meaning, value: Any) -> Iterator[Any]:
     if isinstance(value, bool):
         yield not value
     elif isinstance(value, int):

@@ -2,7 +2,7 @@
 
 from fingerpost.flows import domains
 from fingerpost.flows.domains.domain import FileUse, named
-from fingerpost.flows.run.expectations import Inputs, table_of
+from fingerpost.flows.run.expectations import Inputs, rows_outlook
 from fingerpost.flows.run.flow_names import NIGHTLY
 from fingerpost.flows.run.inputs import domains_read
 from fingerpost.flows.run.plan import Plan
@@ -18,7 +18,7 @@ def check_columns(inputs: Inputs) -> None:
     for domain in domains_read(inputs.settings, inputs.flow):
         for use in inputs.uses(domain.word):
             if use.form in _FORMS and _reads(inputs, domain, use):
-                table_of(use)
+                rows_outlook(use)
 
 
 def _reads(inputs: Inputs, domain: domains.Domain, use: FileUse) -> bool:

@@ -23,10 +23,10 @@ from rich.progress import (
     TextColumn,
     TimeElapsedColumn,
 )
-from rich.text import Text
 
 from fingerpost.flows.run.console import TextConsole, styled
 from fingerpost.flows.run.plain_text import visible
+from fingerpost.flows.run.progress_columns import FactColumn
 from fingerpost.flows.run.time_left import Outline, RunCourse
 from fingerpost.tasks.ledger import Estimate, StageRecord
 
@@ -54,24 +54,9 @@ class _Bars(Progress):
                 yield line
 
 
-class _StepsColumn(ProgressColumn):
+def _steps(task: Task) -> str:
     """The steps that are done, of how many; empty for a stage in one step."""
-
-    def render(self, task: Task) -> Text:
-        """The column of one stage."""
-        return Text(f"{task.completed:,.0f}/{task.total:,.0f}" if task.total and task.total > 1 else "")
-
-
-class _LeftColumn(ProgressColumn):
-    """The time left of the stage under way."""
-
-    def __init__(self, course: RunCourse) -> None:
-        super().__init__()
-        self._course = course
-
-    def render(self, task: Task) -> Text:
-        """The column of one stage."""
-        return Text(self._course.stage_text())
+    return f"{task.completed:,.0f}/{task.total:,.0f}" if task.total and task.total > 1 else ""
 
 
 class RunProgress:
@@ -97,9 +82,9 @@ class RunProgress:
             SpinnerColumn(),
             TextColumn("{task.description:<24}", markup=False),
             BarColumn(),
-            _StepsColumn(),
+            FactColumn(_steps),
             TimeElapsedColumn(),
-            _LeftColumn(self.course),
+            FactColumn(lambda _: self.course.stage_text()),
             console=self.console,
         )
         self._row: TaskID | None = None
@@ -194,7 +179,7 @@ class RunProgress:
 
     @contextmanager
     def minutes(self, outline: Callable[[], Outline | None]) -> Iterator[None]:
-        """A scope in which a line a minute says how far the run is.
+        """A scope in which one line per minute says how far the run is.
 
         ``outline`` tells what the run would still compute. It is asked once, when the run has taken a while.
         """

@@ -1,5 +1,7 @@
 """Ids by row and rows by id, whatever the chunks of the table."""
 
+import itertools
+
 import pyarrow as pa
 import pytest
 from hypothesis import given
@@ -15,7 +17,7 @@ def chunked(texts: list[str], cuts: list[int], kind: pa.DataType) -> pa.ChunkedA
     """A column of several chunks, some of them empty, and slices of longer arrays."""
     ends = [0, *sorted(min(cut, len(texts)) for cut in cuts), len(texts)]
     whole = pa.array(texts, kind)
-    return pa.chunked_array([whole[a:b] for a, b in zip(ends[:-1], ends[1:], strict=True)], kind)
+    return pa.chunked_array([whole[a:b] for a, b in itertools.pairwise(ends)], kind)
 
 
 @given(TEXTS, st.lists(st.integers(0, 90), max_size=4), st.sampled_from([pa.string(), pa.large_string()]))

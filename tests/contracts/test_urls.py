@@ -9,7 +9,7 @@ import pytest
 
 from fingerpost.flows.ops.stack.children import options_of
 from fingerpost.flows.ops.stack.doctor import webhook
-from fingerpost.flows.run.executor import ClusterError, check
+from fingerpost.flows.run.executor import check
 from fingerpost.flows.run.openlineage import events
 from fingerpost.flows.run.profiles import file_settings, load_settings
 from fingerpost.flows.run.request import RunRequest
@@ -142,7 +142,7 @@ def test_errors_and_exports_hold_no_secrets() -> None:
 
 
 def test_settings_of_a_cluster_and_addresses_of_doctor_hold_no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ClusterError, match="place") as refused:
+    with pytest.raises(UsageError, match="place") as refused:
         check(1, "dask_kubernetes.operator.KubeCluster", {"place": WITH[0]})
     assert "Hidden" not in str(refused.value)
     for url in (WITH[0], WITH[4], "no address"):

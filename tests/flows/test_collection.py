@@ -22,7 +22,7 @@ NOTEBOOK = Path(__file__).resolve().parents[2] / "infra" / "python.ipynb"
 SETTINGS = {
     "input.distributions": ["numpy"],
     "xmr.input": "python-docs-see-also",
-    "autocomplete.input": "python-docs-calls",
+    "autocomplete.input": "python-calls",
 }
 
 

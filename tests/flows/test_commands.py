@@ -77,9 +77,12 @@ def test_no_command_repeats_the_credentials_of_a_url_given_for_a_file() -> None:
         ),
         (
             ("run", "nightly", "--set", "ann.gates.recall_at_10=2"),
-            "ann.gates.recall_at_10 (from command line): Input should be less than or equal to 1",
+            "ann.gates.recall_at_10 (from command line): expected a number (at least 0, at most 1)",
         ),
-        (("run", "nightly", "--set", "ann.hnsw.max_neighbors=1"), "max_neighbors: expected 2 to 1024, got 1"),
+        (
+            ("run", "nightly", "--set", "ann.hnsw.max_neighbors=1"),
+            "ann.hnsw.max_neighbors (from command line): expected 2 to 1024, got 1",
+        ),
         (("run", "nightly", "--day", "2026-02-30"), "day: expected a calendar day YYYY-MM-DD"),
         (("run", "nightly", "--collection", "../x"), "collection: expected lower-case letters"),
         (("run", "nightly", "--map", "title=name"), "--map: expected --input with it"),

@@ -60,8 +60,7 @@ def test_an_unknown_option_is_wrong_usage(words: tuple[str, ...], tmp_path: Path
 )
 def test_a_missing_store_is_one_line(words: tuple[str, ...], command: Any, tmp_path: Path) -> None:
     given = arguments_of(command)
-    if words[-1] in {"run", "align"}:
-        given = [*given, "--set", "nonsense=1"]
+    given += ["--set", "nonsense=1", "--dry-run"] if words[-1] in {"run", "FLOW"} else []
     has_store = any("--store" in one.opts for one in command.params)
     done = fingerpost_here(*words, *given, *(["--store", str(tmp_path / "none")] if has_store else []), cwd=tmp_path)
     assert done.returncode in (1, 2), done.stdout
@@ -74,7 +73,7 @@ def test_a_missing_store_is_one_line(words: tuple[str, ...], command: Any, tmp_p
     "words",
     [
         ("run", "nosuch"),
-        ("run", "nightly", "--profile", "nosuch"),
+        ("run", "nightly", "--profile", "nosuch", "--dry-run"),
         ("run", "nightly", "--set", "ann.nosuch=1", "--dry-run"),
         ("run", "nightly", "--set", "ann.hnsw.max_neighbors=1", "--dry-run"),
         ("run", "nightly", "--map", "id=x"),

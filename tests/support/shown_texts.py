@@ -102,7 +102,7 @@ def everything(text: str, patch: pytest.MonkeyPatch) -> Iterator[Shown]:
     shown = partial(quarantined.show_quarantine, collection="", newest=5, as_json=False)
     yield lambda: shown(bad, f"corpus.quarantine/day=2026-01-02/{'0' * 32}"), 3  # type: ignore[arg-type]
     planned = Plan("nightly", text, "2026-01-02", (PlannedStage("s", "r", True, text),), (text,))
-    patch.setattr(dry_run, "plan_of", lambda *_: planned)
+    patch.setattr(dry_run, "checked_plan", lambda *_: planned)
     yield lambda: dry_run.show_plan("nightly", None, as_json=False), 3  # type: ignore[arg-type]
     patch.setattr("fingerpost.flows.ops.stack.doctor.diagnose", lambda **_: [Check(text, "ok", text, text)])
     yield lambda: stack.doctor(as_json=False, home="/nonexistent", store=text), 3

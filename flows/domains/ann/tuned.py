@@ -10,7 +10,7 @@ from fingerpost.flows.domains.ann.peers import PeerGraph, installed_peers, measu
 from fingerpost.flows.domains.ann.report.search_plots import SearchPoint, recall_speed_svg
 from fingerpost.flows.report.plots import on_white
 from fingerpost.flows.run.console import table_of, wide_console
-from fingerpost.flows.run.plain_text import echo, echo_json
+from fingerpost.flows.run.plain_text import echo, echo_json, visible
 from fingerpost.schemas import ann as contracts
 from fingerpost.schemas.errors import UsageError
 from fingerpost.schemas.exchanged_files import check_new
@@ -115,7 +115,7 @@ def _show(
 ) -> None:
     """Prints the ways that were tried, the certified curve, and the settings to publish it with."""
     console = wide_console()
-    ways = table_of(f"{index.ref}: recall@{found.k} of {significant(found.target, 6)}", "way", "", "why")
+    ways = table_of(f"{visible(str(index.ref))}: recall@{found.k} of {significant(found.target, 6)}", "way", "", "why")
     for one in tried:
         ways.add_row(one.plan.name, "chosen" if one.chosen else "", one.reason)
     console.print(ways)
