@@ -1,10 +1,13 @@
 """Results as callers use them: sequences that are tables, too."""
 
 import types
+import unicodedata
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Literal, Self, TypeVar, Union, get_args, get_origin, get_type_hints, overload
+
+from fingerpost.schemas.control_characters import visible
 
 Row = TypeVar("Row")
 #: Rows that the text of a table shows, and letters of a cell.
@@ -155,18 +158,28 @@ def _plain(hint: Any) -> type | None:
 def drawn(table: Any, *, rows: int = _SHOWN) -> str:
     """The first rows of a ``pyarrow.Table`` as text, in columns, and how many more there are."""
     head = table.slice(0, rows).to_pydict()
-    columns = [[name, *map(_cell, values)] for name, values in head.items()]
+    columns = [[visible(name), *map(_cell, values)] for name, values in head.items()]
     right = [all(isinstance(value, int | float | None) for value in values) for values in head.values()]
-    widths = [max(map(len, column)) for column in columns]
-    lines = [
-        "  ".join(
-            cell.rjust(width) if number else cell.ljust(width)
-            for cell, width, number in zip(line, widths, right, strict=True)
-        ).rstrip()
-        for line in zip(*columns, strict=True)
-    ]
+    drawn_columns = [_aligned(column, right=number) for column, number in zip(columns, right, strict=True)]
+    lines = ["  ".join(line).rstrip() for line in zip(*drawn_columns, strict=True)]
     more = table.num_rows - rows
     return "\n".join([*lines, *([f"… {more:,} more"] if more > 0 else [])])
+
+
+def _aligned(cells: Sequence[str], *, right: bool) -> list[str]:
+    """Cells with blanks up to the widest of them."""
+    widths = [_width(cell) for cell in cells]
+    blanks = [" " * (max(widths) - width) for width in widths]
+    return [blank + cell if right else cell + blank for cell, blank in zip(cells, blanks, strict=True)]
+
+
+def _width(text: str) -> int:
+    """The places of a terminal's line that a text takes: two for a wide letter, none for a mark on the one before."""
+    if text.isascii():
+        return len(text)
+    return sum(
+        0 if unicodedata.combining(letter) else 1 + (unicodedata.east_asian_width(letter) in "WF") for letter in text
+    )
 
 
 def _cell(value: Any) -> str:
@@ -174,7 +187,7 @@ def _cell(value: Any) -> str:
         return ""
     if isinstance(value, float):
         return f"{value:.4g}"
-    text = " ".join(str(value).split())
+    text = visible(" ".join(str(value).split()))
     return text if len(text) <= _WIDE else f"{text[: _WIDE - 1]}…"
 
 

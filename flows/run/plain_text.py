@@ -13,23 +13,10 @@ from typing import Any
 
 import typer
 
+from fingerpost.schemas.control_characters import CONTROLS, visible
 from fingerpost.schemas.errors import UsageError
 
-#: Control characters (C0, DEL, C1), line and paragraph separators, bidirectional embeddings, overrides and isolates,
-#: which would also reorder what stands beside them, and unpaired surrogates, which no encoding has.
-_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 _SURROGATES = re.compile("[\ud800-\udfff]")
-_SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
-
-
-def visible(text: str, *, keep: str = "") -> str:
-    r"""A text with control characters as escapes such as ``\x1b``, but for those in ``keep``; all else unchanged."""
-    return _CONTROLS.sub(lambda found: found[0] if found[0] in keep else _escape(found[0]), text)
-
-
-def _escape(character: str) -> str:
-    code = ord(character)
-    return _SHORT.get(character) or (f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}")
 
 
 def check_arguments(arguments: Sequence[str]) -> None:
@@ -56,7 +43,7 @@ def echo_json(value: Any, *, indent: int | None = 1, default: Callable[[Any], An
 
 def json_text(text: str) -> str:
     """A JSON text with the control characters that JSON allows in strings as escapes of JSON."""
-    return _CONTROLS.sub(lambda found: found[0] if found[0] == "\n" else f"\\u{ord(found[0]):04x}", text)
+    return CONTROLS.sub(lambda found: found[0] if found[0] == "\n" else f"\\u{ord(found[0]):04x}", text)
 
 
 class _PlainRecord(logging.LogRecord):

@@ -4,9 +4,10 @@ import asyncio
 import json
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -63,7 +64,10 @@ def test_questions_are_answered_and_mistakes_named_in_one_line(tmp_path: Path) -
         chunks = (b"x" * 500 for _ in range(5))
         assert "at most 2000 bytes" in problem_of(await client.post("/define", content=_sent(chunks)), 413)
         assert "got '/nowhere'" in problem_of(await client.get("/nowhere"), 404)
-        assert problem_of(await client.put("/define"), 405).startswith("method: expected POST")
+        wrong = await client.put("/define")
+        assert problem_of(wrong, 405) == "method: expected GET, POST for '/define', got PUT"
+        assert wrong.headers["allow"] == "GET, POST"
+        assert "got '/define/'" in problem_of(await client.post("/define/", json={"word": "pear"}), 404)
         schema = (await client.get("/openapi.json")).json()
         parts = schema["components"]["schemas"]
         assert parts["Word"]["properties"]["k"]["maximum"] == 7
@@ -76,10 +80,11 @@ def test_questions_are_answered_and_mistakes_named_in_one_line(tmp_path: Path) -
         found = figures((await client.get("/metrics")).text)
         assert found["fingerpost_serve_requests_total", "/define 200"] == 2
         assert found["fingerpost_serve_requests_total", "/define 422"] == 6
-        assert found["fingerpost_serve_requests_total", "other 404"] == 1
+        assert found["fingerpost_serve_requests_total", "other 404"] == 2
         assert found["fingerpost_serve_request_duration_seconds_count", "/define"] == 2
         assert found["fingerpost_serve_version_info", f"words toy.glossary {ref}"] == 1
         assert found["fingerpost_serve_behind", "words toy.glossary"] == 0
+        await outlives_a_client_that_leaves(service)
         await asks_for_the_token(service)
 
     limits = Limits(k=7, batch=2, body=2000)
@@ -89,6 +94,22 @@ def test_questions_are_answered_and_mistakes_named_in_one_line(tmp_path: Path) -
 async def _sent(chunks: Iterator[bytes]):  # type: ignore[no-untyped-def]
     for chunk in chunks:
         yield chunk
+
+
+async def outlives_a_client_that_leaves(service: Service) -> None:
+    """In the middle of its request, which is no error of the service, and none for the log."""
+    heard = [{"type": "http.request", "body": b'{"word"', "more_body": True}, {"type": "http.disconnect"}]
+    statuses: list[int] = []
+
+    async def receive() -> dict[str, object]:
+        return heard.pop(0)
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        statuses.append(message.get("status", 0))
+
+    scope = {"type": "http", "method": "POST", "path": "/define", "query_string": b"", "headers": []}
+    await application(service)(scope, receive, send)
+    assert statuses == [400, 0]
 
 
 async def asks_for_the_token(service: Service) -> None:

@@ -58,6 +58,16 @@ def test_a_field_called_query_leaves_its_name_to_the_rows() -> None:
     assert table.to_dict("list") == {"request": ["p"], "rank": [1], "query": ["pandas"]}
 
 
+def test_what_is_shown_controls_no_terminal_and_keeps_its_columns() -> None:
+    both = Batch(["\x9b31m"], [Rows([Cell("a\x1b[2J\u202e", 0.5), Cell("日本語", 0.25)], Cell)], Cell)
+    lines = repr(both).splitlines()
+    assert [line.split()[0] for line in lines[1:]] == ["\\x9b31m"] * 2
+    assert lines[1].split()[2] == "a\\x1b[2J\\u202e"
+    # A wide letter takes two places.
+    assert lines[1].index("0.5") == lines[2].index("0.25") + len("日本語") - 1
+    assert both[0][0].name == "a\x1b[2J\u202e"
+
+
 def test_long_tables_are_cut() -> None:
     table = arrow_table({"n": np.arange(1234), "text": np.array(["é\n1"] * 1234, dtype=object)})
     lines = drawn(table, rows=2).splitlines()

@@ -12,6 +12,7 @@ from fastapi.routing import APIRoute
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fingerpost.flows.ops.serve.answering import error
@@ -55,6 +56,8 @@ def application(service: Service) -> ASGIApp:
         # Their pages load scripts from elsewhere.
         docs_url=None,
         redoc_url=None,
+        # To an address that is made of what the client says that this one is.
+        redirect_slashes=False,
     )
     for code, route in enumerate(service.routes):
         _add(app, service, measures, code, route)
@@ -79,6 +82,9 @@ def _add(app: FastAPI, service: Service, measures: Measures, code: int, route: R
                 408,
                 f"{route.path}: expected the whole request within {significant(limits.deadline)} s, got a part; send it",
             )
+        except ClientDisconnect:
+            # Nobody hears this; it is counted.
+            return _said(400, f"{route.path}: expected the whole request, got the end of its connection; send it again")
         if body is None:
             return _said(413, f"body: expected at most {limits.body} bytes, got more; ask for less at once")
         reply = await service.dispatcher.ask(code, body)
@@ -188,14 +194,21 @@ def _add_watching(app: FastAPI, service: Service, measures: Measures) -> None:
 async def _refused(request: Request, problem: Exception) -> Response:
     """A path or a method that does not exist."""
     assert isinstance(problem, HTTPException)
-    path = shown(request.url.path)
+    path, headers = shown(request.url.path), dict(problem.headers or {})
     if problem.status_code == 404:
         message = f"path: expected one of the API, got {path}; see /openapi.json"
     elif problem.status_code == 405:
-        message = f"method: expected {(problem.headers or {}).get('Allow', 'another')} for {path}, got {request.method}"
+        headers["Allow"] = _methods(request)
+        message = f"method: expected {headers['Allow']} for {path}, got {request.method}"
     else:
         message = f"{path}: {problem.detail}"
-    return Response(error(message), problem.status_code, problem.headers, "application/json")
+    return Response(error(message), problem.status_code, headers, "application/json")
+
+
+def _methods(request: Request) -> str:
+    """The methods of the path of a request, of all of its routes."""
+    path, routes = request.url.path, request.app.routes
+    return ", ".join(sorted({name for route in routes if route.path == path for name in route.methods}))
 
 
 def _described(app: FastAPI, service: Service) -> Callable[[], dict[str, Any]]:
