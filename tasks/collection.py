@@ -6,7 +6,8 @@ products = fingerpost.open("products")
 products.query(["red shoes", "blue shirt"], k=5).to_pandas()
 """
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import import_module
 from threading import RLock
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
@@ -169,11 +170,17 @@ class Collection:
         """
         import numpy as np
 
-        radius = None if within is None else self._radius(within)
+        radius = self._radius(within)
         tabular = not isinstance(vectors, np.ndarray) and (
             hasattr(vectors, "columns") or hasattr(vectors, "column_names")
         )
-        given = vectors if tabular or isinstance(vectors, np.ndarray) else np.asarray(vectors)
+        try:
+            given = vectors if tabular or isinstance(vectors, np.ndarray) else np.asarray(vectors)
+        except ValueError as problem:
+            raise FingerpostError(
+                "vectors: expected numbers (d,) or (q, d), got rows of several lengths; compute them with one model"
+            ) from problem
+        _check_threads(options.get("threads", 1))
         if not tabular and given.ndim == 1:
             return self.index.search(given, within=radius, **options)
         return self.index.search_batch(given, within=radius, **options)
@@ -191,6 +198,7 @@ class Collection:
         from fingerpost.tasks.xmr.open import RankedLabel
 
         asked = [texts] if isinstance(texts, str) else _texts("texts", texts)
+        _check_threads(threads)
         found = [Rows(labels, RankedLabel) for labels in self.ranker.rank_many(asked, k, threads=threads)]
         return found[0] if isinstance(texts, str) else Batch(asked, found, RankedLabel)
 
@@ -234,6 +242,7 @@ class Collection:
         before = (previous,) if isinstance(previous, str) else tuple(previous)
         given = [prefixes] if isinstance(prefixes, str) else list(prefixes)
         asked = [one if isinstance(one, Request) else Request(before, one) for one in given]
+        _check_threads(threads)
         made = self.completer.complete_many(asked, k, typos=typos, threads=threads)
         found = [Rows(suggestions, Suggestion) for suggestions in made]
         return found[0] if isinstance(prefixes, str) else Batch(list(map(str, asked)), found, Suggestion)
@@ -251,6 +260,14 @@ class Collection:
 
         lines = [(name, ref.day, str(ref)) for name, ref in self._pinned.items()]
         return pd.DataFrame(lines, columns=["product", "day", "version"])
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What another process needs to open the same versions: nothing that is open goes there."""
+        return {"store": self.store, "name": self.name, "_pinned": self._pinned}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._lock, self._kept = RLock(), dict[str, Any]()
 
     def __repr__(self) -> str:
         lines = [f"  {name:<10} {ref}" for name, ref in self._pinned.items()]
@@ -284,6 +301,8 @@ class Collection:
             return threshold_for(self.index).threshold
         if isinstance(within, str):
             raise FingerpostError(f"within: expected a number or 'threshold', got {within!r}; correct it")
+        if within is not None and math.isnan(within):
+            raise FingerpostError("within: expected a number, got nan; pass a similarity or a distance")
         return within
 
 
@@ -298,6 +317,10 @@ def published_names() -> list[str]:
 
 def _texts(name: str, given: Sequence[str]) -> list[str]:
     """A list of texts; FingerpostError for another value in it."""
+    if not isinstance(given, Iterable):
+        raise FingerpostError(
+            f"{name}: expected a text or a list of texts, got a value of type {type(given).__name__}; convert it"
+        )
     texts = list(given)
     for place, text in enumerate(texts):
         if not isinstance(text, str):
@@ -305,6 +328,11 @@ def _texts(name: str, given: Sequence[str]) -> list[str]:
                 f"{name}, number {place}: expected a text, got a value of type {type(text).__name__}; convert it"
             )
     return texts
+
+
+def _check_threads(threads: int) -> None:
+    if threads < 1:
+        raise FingerpostError(f"threads: expected at least 1, got {threads}; raise it")
 
 
 def open_collection(collection: str | None = None, *, store: str | None = None) -> Collection:

@@ -1,6 +1,6 @@
 """How far a run is and how long it will still take, from what its stages did so far and what was expected of them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -40,7 +40,8 @@ class StageCourse:
     @property
     def done(self) -> int:
         """The steps that are done, with those of an interrupted run."""
-        return self.points[-1][1] if self.points else 0
+        points = self.points
+        return points[-1][1] if points else 0
 
     def advance(self, done: int, now: float) -> None:
         """``done`` steps are finished. Of the times since the start, one in a thousandth of the steps is kept."""
@@ -55,20 +56,17 @@ class StageCourse:
 
         Steps that are overdue, such as a long one after many short ones, count as time without any.
         """
-        if not self.points:
+        # A stage may announce its next steps meanwhile, which have a list of their own.
+        points = self.points
+        if not points:
             return None
-        (_, none), (last, done) = self.points[0], self.points[-1]
+        (_, none), (last, done) = points[0], points[-1]
         since = (done - none) * 2 / 3 + none
-        start = max((at for at, point in enumerate(self.points[:-1]) if point[1] <= since), default=0)
-        then, before = self.points[start]
+        start = max((at for at, point in enumerate(points[:-1]) if point[1] <= since), default=0)
+        then, before = points[start]
         if done <= before or last <= then:
             return None
-        return (done - before) / ((now if self._overdue(start, now) else last) - then)
-
-    def _overdue(self, start: int, now: float) -> bool:
-        """Whether the next steps were told long ago, by the longest time between those from a point on."""
-        times = [time for time, _ in self.points[start:]]
-        return now - times[-1] > 2 * max(after - before for before, after in pairwise(times))
+        return (done - before) / ((now if _overdue(points[start:], now) else last) - then)
 
     def left(self, now: float, *, pace: float = 1.0) -> float | None:
         """The seconds that are left; None where neither steps nor an expectation tell.
@@ -76,20 +74,27 @@ class StageCourse:
         What the steps tell weighs as much as the fraction of them that is done, the expectation, times ``pace``, as the
         rest.
         """
-        spent, rate = now - self.started, self.rate(now)
+        spent, rate, points, total = now - self.started, self.rate(now), self.points, self.total
         thought = max(self.expected * pace - spent, 0.0) if self.expected is not None else None
-        if rate is None or not self.total:
+        if rate is None or not (total and points):
             # A stage that takes longer than was thought has no known end.
             return thought or None
-        told, since = (self.total - self.done) / rate, now - self.points[-1][0]
+        last, done = points[-1]
+        told, since = (total - done) / rate, now - last
         # Until the next steps are told, their time passes.
         told -= since if told > since else 0.0
         if thought is None:
             return told
         if self.parts > 1:
             return max(told, thought)
-        share = min(self.done / self.total, 1.0)
+        share = min(done / total, 1.0)
         return share * told + (1 - share) * (thought or told)
+
+
+def _overdue(points: Sequence[tuple[float, int]], now: float) -> bool:
+    """Whether the next steps were told long ago, by the longest time between these."""
+    times = [time for time, _ in points]
+    return now - times[-1] > 2 * max(after - before for before, after in pairwise(times))
 
 
 class RunCourse:

@@ -1,7 +1,9 @@
 """All that is published of the built-in sample, opened in one call from Python; the notebook's cells run on it."""
 
 import json
+import pickle
 import pydoc
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -63,6 +65,30 @@ def test_what_is_not_published_is_named(docs: Collection, store: str) -> None:
         docs.query(["sort", 3])  # type: ignore[list-item]
     with pytest.raises(FingerpostError, match="ef: expected a width"):
         docs.search(docs.index.vectors[:2], ef=0)
+
+
+@pytest.mark.parametrize(
+    ("ask", "problem"),
+    [
+        (lambda docs: docs.query(None), "texts: expected a text or a list of texts"),
+        (lambda docs: docs.query("sort", within=float("nan")), "within: expected a number, got nan"),
+        (lambda docs: docs.search([[1.0, 2.0], [3.0]]), "vectors: expected numbers .* rows of several lengths"),
+        (lambda docs: docs.search(docs.index.vectors[:2], threads=0), "threads: expected at least 1, got 0"),
+        (lambda docs: docs.rank("sort", threads=0), "threads: expected at least 1, got 0"),
+        (lambda docs: docs.complete("s", threads=0), "threads: expected at least 1, got 0"),
+    ],
+)
+def test_mistakes_are_errors_of_one_line(docs: Collection, ask: Callable[[Collection], object], problem: str) -> None:
+    with pytest.raises(FingerpostError, match=problem):
+        ask(docs)
+
+
+def test_a_collection_in_another_process_answers_with_the_same_versions(docs: Collection) -> None:
+    _ = docs.index
+    other = pickle.loads(pickle.dumps(docs))
+    assert other.versions == docs.versions
+    assert other.index is not docs.index
+    assert list(other.query("sort", k=2)) == list(docs.query("sort", k=2))
 
 
 def test_answers_of_a_batch_are_those_of_each_question(docs: Collection) -> None:
