@@ -6,7 +6,7 @@ products = fingerpost.open("products")
 products.query(["red shoes", "blue shirt"], k=5).to_pandas()
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import import_module
 from threading import RLock
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from fingerpost.tasks.xmr.open import LiveRanker, RankedLabel
 
 Product = TypeVar("Product", bound=Opened)
+Question = TypeVar("Question")
 
 
 class Published(Generic[Product]):
@@ -232,7 +233,7 @@ class Collection:
         from fingerpost.tasks.autocomplete.request import Request
 
         before = (previous,) if isinstance(previous, str) else tuple(previous)
-        given = [prefixes] if isinstance(prefixes, str) else list(prefixes)
+        given = [prefixes] if isinstance(prefixes, str) else _listed("prefixes", prefixes)
         asked = [one if isinstance(one, Request) else Request(before, one) for one in given]
         made = self.completer.complete_many(asked, k, typos=typos, threads=threads)
         found = [Rows(suggestions, Suggestion) for suggestions in made]
@@ -296,9 +297,19 @@ def published_names() -> list[str]:
     return list(_published())
 
 
+def _listed(name: str, given: Iterable[Question]) -> list[Question]:
+    """The questions of a sequence; FingerpostError for a table, whose columns would be asked, and for what is no sequence."""
+    if isinstance(given, bytes | Mapping) or hasattr(given, "columns") or not isinstance(given, Iterable):
+        raise FingerpostError(
+            f"{name}: expected a text or a sequence of texts, got a value of type {type(given).__name__};"
+            " of a table give one column"
+        )
+    return list(given)
+
+
 def _texts(name: str, given: Sequence[str]) -> list[str]:
     """A list of texts; FingerpostError for another value in it."""
-    texts = list(given)
+    texts = _listed(name, given)
     for place, text in enumerate(texts):
         if not isinstance(text, str):
             raise FingerpostError(
