@@ -182,7 +182,7 @@ def test_too_many_changes_make_an_alignment_fully_and_that_is_the_next_base(tmp_
     change(shops, *(f"L{number:03d}" for number in range(95, 125)))
     record, said = run(shops, DAYS[1])
     assert computed(record) >= FULL - {"calibrate_alignment"}
-    assert "alignment made fully: 23.1% of the entities of the left graph are new, changed or gone" in said
+    assert "alignment made fully: 23.1 % of the entities of the left graph are new, changed or gone" in said
     change(shops, "L094")
     third, _ = run(shops, DAYS[2])
     assert third["refs"]["alignment_base"] == record["refs"]["alignment"]

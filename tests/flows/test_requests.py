@@ -23,6 +23,8 @@ def test_a_nightly_reads_its_settings_once(tmp_path: Path, monkeypatch: pytest.M
         return load_settings(*given, **named)  # type: ignore[arg-type]
 
     monkeypatch.setattr(requests, "load_settings", counted)
+    # The calendar of the UI asks what a run of each of its days would do.
+    monkeypatch.setattr("fingerpost.flows.run.page._show_days", lambda *_: None)
     request = RunRequest.of(
         profile="tiny",
         store=str(tmp_path / "store"),
