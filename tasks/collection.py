@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from fingerpost.tasks.xmr.open import LiveRanker, RankedLabel
 
 Product = TypeVar("Product", bound=Opened)
+Question = TypeVar("Question")
 
 
 class Published(Generic[Product]):
@@ -240,7 +241,7 @@ class Collection:
         from fingerpost.tasks.autocomplete.request import Request
 
         before = (previous,) if isinstance(previous, str) else tuple(previous)
-        given = [prefixes] if isinstance(prefixes, str) else list(prefixes)
+        given = [prefixes] if isinstance(prefixes, str) else _listed("prefixes", prefixes)
         asked = [one if isinstance(one, Request) else Request(before, one) for one in given]
         _check_threads(threads)
         made = self.completer.complete_many(asked, k, typos=typos, threads=threads)
@@ -315,13 +316,19 @@ def published_names() -> list[str]:
     return list(_published())
 
 
+def _listed(name: str, given: Iterable[Question]) -> list[Question]:
+    """The questions of a sequence; FingerpostError for a table, whose columns would be asked, and for what is no sequence."""
+    if isinstance(given, bytes | Mapping) or hasattr(given, "columns") or not isinstance(given, Iterable):
+        raise FingerpostError(
+            f"{name}: expected a text or a sequence of texts, got a value of type {type(given).__name__};"
+            " of a table give one column"
+        )
+    return list(given)
+
+
 def _texts(name: str, given: Sequence[str]) -> list[str]:
     """A list of texts; FingerpostError for another value in it."""
-    if not isinstance(given, Iterable):
-        raise FingerpostError(
-            f"{name}: expected a text or a list of texts, got a value of type {type(given).__name__}; convert it"
-        )
-    texts = list(given)
+    texts = _listed(name, given)
     for place, text in enumerate(texts):
         if not isinstance(text, str):
             raise FingerpostError(

@@ -5,8 +5,10 @@ import pickle
 import pydoc
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import fingerpost
@@ -63,6 +65,11 @@ def test_what_is_not_published_is_named(docs: Collection, store: str) -> None:
         fingerpost.open("nothing", store=store)
     with pytest.raises(FingerpostError, match="number 1: expected a text"):
         docs.query(["sort", 3])  # type: ignore[list-item]
+    table: Any = pd.DataFrame({"query": ["sort"]})
+    for asked in (table, {"query": ["sort"]}, 3):
+        for ask in (docs.query, docs.similar, docs.rank, docs.complete):
+            with pytest.raises(FingerpostError, match="expected a text or a sequence of texts"):
+                ask(asked)
     with pytest.raises(FingerpostError, match="ef: expected a width"):
         docs.search(docs.index.vectors[:2], ef=0)
 
@@ -70,7 +77,7 @@ def test_what_is_not_published_is_named(docs: Collection, store: str) -> None:
 @pytest.mark.parametrize(
     ("ask", "problem"),
     [
-        (lambda docs: docs.query(None), "texts: expected a text or a list of texts"),
+        (lambda docs: docs.query(None), "texts: expected a text or a sequence of texts"),
         (lambda docs: docs.query("sort", within=float("nan")), "within: expected a number, got nan"),
         (lambda docs: docs.search([[1.0, 2.0], [3.0]]), "vectors: expected numbers .* rows of several lengths"),
         (lambda docs: docs.search(docs.index.vectors[:2], threads=0), "threads: expected at least 1, got 0"),

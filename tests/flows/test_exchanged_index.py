@@ -175,7 +175,9 @@ def test_a_file_asks_many_and_distances_are_distances(taken: tuple[Path, Path, s
     assert all(row["id"] != row["query"] and row["measure"] == "Euclidean distance" for row in like)
     ids.write_text("id\nnosuch\n")
     code, said = command("query", "--input", ids, *where)
-    assert (code, "row 0: id: expected one of" in said) == (1, True)
+    assert (code, "row 0: id: expected one of" in said, "--map query=COLUMN" in said) == (1, True, True)
+    code, said = command("query", "--like", ids, *where)
+    assert (code, f"got the file {ids}" in " ".join(said.split())) == (1, True)
 
 
 @pytest.mark.parametrize("form", ["faiss", "hnswlib"])

@@ -114,7 +114,8 @@ def _one_by_one(index: LiveIndex, source: Path, asked: AskedRows, options: Mappi
         try:
             found = _answers(index, asked.by, value, options)
         except FingerpostError as problem:
-            raise InputError(f"{source}, row {row}: {problem}") from problem
+            texts = "; texts are asked by a column query, or --map query=COLUMN" if asked.by == "id" else ""
+            raise InputError(f"{source}, row {row}: {problem}{texts}") from problem
         text = None if asked.by == "vector" else value
         answers = [
             AnswerRow(name, text, rank, answer.id, answer.title or answer.id, answer.score, found.measure)

@@ -62,7 +62,7 @@ def ask(
     if vectors is not None:
         results = _by_vectors(index, vectors, {**options, "ef": width})
     elif like:
-        results = [(like, index.similar(like, ef=width, explain=True, **options))]
+        results = [(like, _like(index, like, ef=width, explain=True, **options))]
     else:
         results = [(text, index.query(text, explain=True, **options))]
     for question, result in results:
@@ -70,6 +70,15 @@ def ask(
             echo_json({"query": question, "index": str(index.ref), **asdict(result)}, indent=None)
         else:
             show(question, result, str(index.ref), k=k, explain=explain, text=bool(text))
+
+
+def _like(index: LiveIndex, key: str, **options: Any) -> Answers:
+    """The documents most like one; FingerpostError for an unknown id, and for a file, whose rows --input asks with."""
+    if index.ids.row_of(key) is None and Path(key).is_file():
+        raise FingerpostError(
+            f"--like: expected the id of a document, got the file {key}; ask with its rows: --input {key}"
+        )
+    return index.similar(key, **options)
 
 
 def _width(index: LiveIndex, ef: int | None, target_recall: float | None, *, nearest: bool) -> int | None:
