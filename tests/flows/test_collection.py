@@ -77,7 +77,7 @@ def test_what_is_not_published_is_named(docs: Collection, store: str) -> None:
 @pytest.mark.parametrize(
     ("ask", "problem"),
     [
-        (lambda docs: docs.query(None), "texts: expected a text or a list of texts"),
+        (lambda docs: docs.query(None), "texts: expected a text or a sequence of texts"),
         (lambda docs: docs.query("sort", within=float("nan")), "within: expected a number, got nan"),
         (lambda docs: docs.search([[1.0, 2.0], [3.0]]), "vectors: expected numbers .* rows of several lengths"),
         (lambda docs: docs.search(docs.index.vectors[:2], threads=0), "threads: expected at least 1, got 0"),

@@ -64,7 +64,7 @@ def test_what_is_shown_controls_no_terminal_and_keeps_its_columns() -> None:
     assert [line.split()[0] for line in lines[1:]] == ["\\x9b31m"] * 2
     assert lines[1].split()[2] == "a\\x1b[2J\\u202e"
     # A wide letter takes two places.
-    assert lines[1].index("0.5") == lines[2].index("0.25") + len("日本語") - 1
+    assert lines[1].index("0.5") == lines[2].index("0.25") + 1 + len("日本語")
     assert both[0][0].name == "a\x1b[2J\u202e"
 
 
