@@ -63,7 +63,10 @@ def test_questions_are_answered_and_mistakes_named_in_one_line(tmp_path: Path) -
         chunks = (b"x" * 500 for _ in range(5))
         assert "at most 2000 bytes" in problem_of(await client.post("/define", content=_sent(chunks)), 413)
         assert "got '/nowhere'" in problem_of(await client.get("/nowhere"), 404)
-        assert problem_of(await client.put("/define"), 405).startswith("method: expected POST")
+        for path, methods in (("/define", "GET, POST"), ("/define/batch", "POST"), ("/health", "GET")):
+            refused = await client.put(path)
+            assert problem_of(refused, 405).startswith(f"method: expected {methods.replace(', ', ' or ')} for ")
+            assert refused.headers["allow"] == methods
         schema = (await client.get("/openapi.json")).json()
         parts = schema["components"]["schemas"]
         assert parts["Word"]["properties"]["k"]["maximum"] == 7

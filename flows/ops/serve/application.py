@@ -188,14 +188,21 @@ def _add_watching(app: FastAPI, service: Service, measures: Measures) -> None:
 async def _refused(request: Request, problem: Exception) -> Response:
     """A path or a method that does not exist."""
     assert isinstance(problem, HTTPException)
-    path = shown(request.url.path)
+    path, headers = shown(request.url.path), dict(problem.headers or {})
     if problem.status_code == 404:
         message = f"path: expected one of the API, got {path}; see /openapi.json"
     elif problem.status_code == 405:
-        message = f"method: expected {(problem.headers or {}).get('Allow', 'another')} for {path}, got {request.method}"
+        headers["Allow"] = ", ".join(_methods(request))  # the framework names those of the first route of a path alone
+        message = f"method: expected {headers['Allow'].replace(', ', ' or ')} for {path}, got {request.method}"
     else:
         message = f"{path}: {problem.detail}"
-    return Response(error(message), problem.status_code, problem.headers, "application/json")
+    return Response(error(message), problem.status_code, headers, "application/json")
+
+
+def _methods(request: Request) -> list[str]:
+    """The methods that the path of a request takes."""
+    routes = [route for route in request.app.routes if getattr(route, "path", None) == request.url.path]
+    return sorted({method for route in routes for method in route.methods or ()})
 
 
 def _described(app: FastAPI, service: Service) -> Callable[[], dict[str, Any]]:
