@@ -50,5 +50,5 @@ def test_negatives_of_users_need_a_file() -> None:
         SettingsError, match=r"training\.negatives: expected a file in xmr\.negatives for user, found none"
     ):
         RunRequest(profile="tiny", settings={"xmr.training.negatives": "user"}).resolve()
-    with pytest.raises(SettingsError, match=r"xmr\.unknown_labels.*'keep' or 'quarantine'"):
+    with pytest.raises(SettingsError, match=r"xmr\.unknown_labels.*\(keep, quarantine\), got 'drop'"):
         RunRequest(profile="tiny", settings={"xmr.unknown_labels": "drop"}).resolve()

@@ -126,7 +126,7 @@ def test_advise_needs_no_store_and_says_what_was_not_measured(tmp_path: Path, mo
         (("front", "--architecture", "gone/x.toml"), "gone/x.toml: expected a folder to write to"),
         (("measure", "--device", "gone.csv"), "gone.csv: expected a file"),
         (("measure", "--output", "x.txt"), "x.txt: expected a name that ends in"),
-        (("measure", "--set", "nas.measuring.rounds=-1"), "rounds: expected at least 0"),
+        (("measure", "--set", "nas.measuring.rounds=-1"), "rounds (from command line): expected at least 0, got -1"),
         (("advise", "gone.toml"), "gone.toml: expected a TOML file of an architecture"),
         (("advise", "bad.toml"), "bad.toml: "),
         (("advise", "--apply", "99"), "--apply: expected all, or numbers from 1 to"),

@@ -64,9 +64,10 @@ def test_questions_are_answered_and_mistakes_named_in_one_line(tmp_path: Path) -
         chunks = (b"x" * 500 for _ in range(5))
         assert "at most 2000 bytes" in problem_of(await client.post("/define", content=_sent(chunks)), 413)
         assert "got '/nowhere'" in problem_of(await client.get("/nowhere"), 404)
-        wrong = await client.put("/define")
-        assert problem_of(wrong, 405) == "method: expected GET, POST for '/define', got PUT"
-        assert wrong.headers["allow"] == "GET, POST"
+        for path, methods in (("/define", "GET, POST"), ("/define/batch", "POST"), ("/health", "GET")):
+            refused = await client.put(path)
+            assert problem_of(refused, 405).startswith(f"method: expected {methods.replace(', ', ' or ')} for ")
+            assert refused.headers["allow"] == methods
         assert "got '/define/'" in problem_of(await client.post("/define/", json={"word": "pear"}), 404)
         schema = (await client.get("/openapi.json")).json()
         parts = schema["components"]["schemas"]

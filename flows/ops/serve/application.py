@@ -198,17 +198,17 @@ async def _refused(request: Request, problem: Exception) -> Response:
     if problem.status_code == 404:
         message = f"path: expected one of the API, got {path}; see /openapi.json"
     elif problem.status_code == 405:
-        headers["Allow"] = _methods(request)
-        message = f"method: expected {headers['Allow']} for {path}, got {request.method}"
+        headers["Allow"] = ", ".join(_methods(request))  # the framework names those of the first route of a path alone
+        message = f"method: expected {headers['Allow'].replace(', ', ' or ')} for {path}, got {request.method}"
     else:
         message = f"{path}: {problem.detail}"
     return Response(error(message), problem.status_code, headers, "application/json")
 
 
-def _methods(request: Request) -> str:
-    """The methods of the path of a request, of all of its routes."""
-    path, routes = request.url.path, request.app.routes
-    return ", ".join(sorted({name for route in routes if route.path == path for name in route.methods}))
+def _methods(request: Request) -> list[str]:
+    """The methods that the path of a request takes."""
+    routes = [route for route in request.app.routes if getattr(route, "path", None) == request.url.path]
+    return sorted({method for route in routes for method in route.methods or ()})
 
 
 def _described(app: FastAPI, service: Service) -> Callable[[], dict[str, Any]]:
