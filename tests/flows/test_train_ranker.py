@@ -221,7 +221,7 @@ def test_mistakes_of_rank_are_one_line(shop: Path, tmp_path: Path) -> None:
     gone = ("run", "train_ranker", "--profile", "tiny", "--set", "xmr.input=gone.csv")
     assert "gone.csv: expected" in said(*gone)
     wrong = (*gone[:-1], "xmr.training.beam.beam=0")
-    assert "xmr.training.beam (from command line): Value error, beam: expected at least 1" in said(*wrong)
+    assert "xmr.training.beam.beam (from command line): expected at least 1, got 0" in said(*wrong)
 
 
 def test_an_earlier_ranker_can_be_promoted_and_rolled_back(shop: Path) -> None:

@@ -2,7 +2,6 @@
 
 from fingerpost.flows.domains import publisher_of
 from fingerpost.flows.ops.compare.versions import find_product
-from fingerpost.flows.run.collections import asked_profile
 from fingerpost.flows.run.console import TextConsole, table_of, wide_console
 from fingerpost.flows.run.gates import replay_gates
 from fingerpost.flows.run.profiles import load_settings
@@ -32,6 +31,8 @@ def compare_with_live(
         raise UsageError("replay: expected one of --candidate and --live, got both; give one")
     name = published_collection(store, collection, product=product)
     flow = publisher_of(product).flow_name
+    from fingerpost.flows.run.collections import asked_profile  # imported here: it starts Prefect
+
     settings = load_settings(asked_profile(profile, store=store.url, flow=flow, collection=name))[0].replay
     pointer = Pointer(store, name, product)
     if live_alone:
