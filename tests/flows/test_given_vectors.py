@@ -97,6 +97,9 @@ def test_a_text_has_no_similarity_to_given_vectors(both: tuple[Path, np.ndarray]
     index = live("rows", store=str(folder / "store"))
     with pytest.raises(FingerpostError, match="--like ID or --vectors FILE"):
         index.query("sort order array", within=0.5)
+    for ask in (index.search, lambda vector, within: index.search_batch([vector], within=within)):
+        with pytest.raises(FingerpostError, match="within: expected a number, got nan"):
+            ask([1, 2, 3, 4, 5], within=float("nan"))
     ref = Pointer(Store(str(folder / "store")), "rows", "ann.index").required().artifact
     explained = why(index.store, ref, ref, "sort order array", k=3)
     assert [move.id for move in explained.moves] == [a.id for a in index.query("sort order array", k=3).answers]

@@ -54,6 +54,7 @@ def test_questions_are_answered_and_mistakes_named_in_one_line(tmp_path: Path) -
         assert "expected JSON" in problem_of(await client.post("/define", content=b"{word"), 422)
         assert "expected JSON" in problem_of(await client.post("/define", content=b"\xff\xfe"), 422)
         assert "KeyError" in problem_of(await client.post("/define", json={"word": "trip"}), 500)
+        assert "an error of Fingerpost" in problem_of(await client.post("/define", json={"word": "blur"}), 500)
         assert "a mistake" not in problem_of(await client.post("/define", json={"word": "trip"}), 500)
         assert problem_of(await client.post("/define", json={"word": "pear", "k": 8}), 400).startswith(
             "k: expected at most 7"

@@ -34,11 +34,13 @@ def opened(store: Store, ref: Ref) -> GlossaryAnswers:
 
 
 def define(glossary: GlossaryAnswers, question: Word) -> dict[str, Any]:
-    """The length of the meaning of a word; `crash` ends the process that is asked, and `trip` is a mistake."""
+    """The length of the meaning of a word; `crash` ends the process that is asked, `trip` and `blur` are mistakes."""
     if question.word == "crash":
         os.kill(os.getpid(), signal.SIGKILL)
     if question.word == "trip":
         raise KeyError("a mistake")
+    if question.word == "blur":
+        return {"length": object()}
     while question.seconds < 0:
         time.sleep(1)
     time.sleep(question.seconds)

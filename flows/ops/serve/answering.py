@@ -64,13 +64,12 @@ class Answering:
         except FingerpostError as problem:
             return 400, error(str(problem))
         except Exception as problem:
-            traceback.print_exc(file=sys.stderr)
-            return 500, error(
-                f"{route.path}: expected an answer, got an error of Fingerpost ({type(problem).__name__}); see the log of"
-                " the service, and report it"
-            )
+            return 500, _mistake(route, problem)
+        try:
+            written = to_json({"replies": found} if route.many else found[0], inf_nan_mode="null")
+        except ValueError as problem:
+            return 500, _mistake(route, problem)
         version = json.dumps(self._versions[route.product.name]).encode()
-        written = to_json({"replies": found} if route.many else found[0], inf_nan_mode="null")
         return 200, b'{"version":' + version + b"," + written[1:]
 
     def _check(self, questions: Sequence[BaseModel]) -> None:
@@ -89,6 +88,15 @@ def _function(route: Route) -> Any:
     if route.many and route.endpoint.batch:
         return named(route.endpoint.batch)
     return lambda opened, questions: [one(opened, question) for question in questions]
+
+
+def _mistake(route: Route, problem: Exception) -> bytes:
+    """The body of a reply to a question that our own code could not answer."""
+    traceback.print_exc(file=sys.stderr)
+    return error(
+        f"{route.path}: expected an answer, got an error of Fingerpost ({type(problem).__name__}); see the log of the"
+        " service, and report it"
+    )
 
 
 def error(message: str) -> bytes:

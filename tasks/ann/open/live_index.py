@@ -168,9 +168,8 @@ class LiveIndex(IndexRelease):
         elif within is None:
             found = self.filtered.search(rows, max(k, 1), ef=self._width(ef), threads=threads, keep=chosen)
         else:
-            radius = radius_of(float(within), self.metric)
             found = self.exact_filtered.within(
-                rows, radius, most=max(k, 1), ef=self._width(ef), threads=threads, keep=chosen
+                rows, self._radius_of(within), most=max(k, 1), ef=self._width(ef), threads=threads, keep=chosen
             )
         cut = replace(found, ids=found.ids[:, :k], distances=found.distances[:, :k])
         return matches_of(cut, self.ids.at, names, self.metric, DENSE_MEASURES[self.metric])
@@ -296,4 +295,10 @@ class LiveIndex(IndexRelease):
         return written(term, f"{row['title']}\n{row['text']}", self.analyzer, like=like)
 
     def _radius(self, within: Radius) -> float | None:
-        return None if within is None else radius_of(float(within), self.metric)
+        return None if within is None else self._radius_of(within)
+
+    def _radius_of(self, within: float) -> float:
+        try:
+            return radius_of(float(within), self.metric)
+        except ValueError as problem:
+            raise FingerpostError(str(problem)) from problem
