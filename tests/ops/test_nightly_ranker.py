@@ -98,7 +98,7 @@ def test_a_list_of_the_command_line_is_written_as_in_a_profile() -> None:
     assert settings.xmr.ensemble.seeds == (0, 1)
     assert settings.input.distributions == ("toolz",)
     assert settings.xmr.input == ""
-    with pytest.raises(SettingsError, match=r"input.distributions.*valid tuple, got '\[toolz\]'"):
+    with pytest.raises(SettingsError, match=r"input.distributions.*expected a list of texts, got '\[toolz\]'"):
         RunRequest(profile="quick", settings={"input.distributions": "[toolz]"}).resolve()
 
 
