@@ -7,7 +7,7 @@ import pytest
 
 from fingerpost.flows.domains.kg.answers import answerer
 from fingerpost.flows.domains.kg.why import Side, moves_between, why
-from fingerpost.schemas.errors import FingerpostError, InputError
+from fingerpost.schemas.errors import FingerpostError, InputError, UsageError
 from fingerpost.tasks.environment import Environment
 from fingerpost.tasks.kg.open import LiveAlignment
 from tests.support.alignments import CANDIDATES, CATALOGUE, LINKS, MATCHES, Changed, HandScorer, alignment_of
@@ -131,7 +131,7 @@ def test_one_pair_in_two_versions(env: Environment) -> None:
 )
 def test_unknown_entities_are_refused(env: Environment, query: str, told: str) -> None:
     ref = alignment_of(env)
-    with pytest.raises(InputError, match=told):
+    with pytest.raises((InputError, UsageError), match=told):
         why(env.store, ref, ref, query, k=5, method="auto")
     with pytest.raises(FingerpostError, match="method: expected auto"):
         why(env.store, ref, ref, "l1", k=5, method="exact")

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from fingerpost.schemas.errors import FingerpostError, InputError
+from fingerpost.schemas.errors import FingerpostError, InputError, UsageError
 from fingerpost.schemas.inputs.device_tables import DeviceTableFile, check_table_name
 from fingerpost.tasks import nas
 from fingerpost.tasks.nas.accelerator import Accelerator, AcceleratorParams
@@ -135,7 +135,7 @@ def test_a_table_that_cannot_be_used_is_refused(tmp_path: Path, text: str, messa
 def test_missing_tables_and_names_of_other_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no-such"):
         device_source(str(tmp_path / "no-such.csv")).check()
-    with pytest.raises(InputError, match="expected a name that ends in"):
+    with pytest.raises(UsageError, match="expected a name that ends in"):
         check_table_name(tmp_path / "mine.txt")
 
 

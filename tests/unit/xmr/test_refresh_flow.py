@@ -78,7 +78,9 @@ def test_the_next_day_is_refreshed_and_names_its_base(days: Days) -> None:
     assert manifest.quality["must_retrain"] == ""
     assert 2 / 98 < drift["solved_share"] < 0.2
     assert drift["new_share"] == pytest.approx(2 / 98, abs=1e-6)
-    assert f"ranker refreshed from {first['ranker']}: {drift['solved_share']:.1%} of 98 labels" in days.second_said
+    assert (
+        f"ranker refreshed from {first['ranker']}: {100 * drift['solved_share']:.1f} % of 98 labels" in days.second_said
+    )
     assert manifest.run["reason"] == f"first run; refreshed from {first['ranker']}"
     ranker = live("shop", store=days.store.url)
     assert ranker.ref == second["ranker"]
