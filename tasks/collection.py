@@ -6,7 +6,6 @@ products = fingerpost.open("products")
 products.query(["red shoes", "blue shirt"], k=5).to_pandas()
 """
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import import_module
 from threading import RLock
@@ -108,8 +107,7 @@ class Collection:
 
     def moved(self) -> list[str]:
         """The products whose live version is another one now, after a promotion or a rollback; reads pointers alone."""
-        live, names = self._live(), published_names()
-        return [name for name in names if live.get(name) != self._pinned.get(name)]
+        return self._moved(self._live())
 
     def refresh(self) -> list[str]:
         """Answers with the live versions from now on, and returns the products that moved.
@@ -118,7 +116,7 @@ class Collection:
         """
         with self._lock:
             live = self._live()
-            moved = [name for name in published_names() if live.get(name) != self._pinned.get(name)]
+            moved = self._moved(live)
             self._pinned = live
             self._kept = {name: kept for name, kept in self._kept.items() if name not in moved}
             return moved
@@ -279,6 +277,9 @@ class Collection:
         moves = {name: Pointer(self.store, self.name, one.product).live() for name, one in _published().items()}
         return {name: move.artifact for name, move in moves.items() if move is not None}
 
+    def _moved(self, live: Mapping[str, Ref]) -> list[str]:
+        return [name for name in published_names() if live.get(name) != self._pinned.get(name)]
+
     def _opened(self, product: Published[Product]) -> Product:
         kept: Product | None = self._kept.get(product.name)
         if kept is not None:
@@ -302,8 +303,6 @@ class Collection:
             return threshold_for(self.index).threshold
         if isinstance(within, str):
             raise FingerpostError(f"within: expected a number or 'threshold', got {within!r}; correct it")
-        if within is not None and math.isnan(within):
-            raise FingerpostError("within: expected a number, got nan; pass a similarity or a distance")
         return within
 
 

@@ -14,7 +14,7 @@ from fingerpost.flows.run.day_states import STATES, DayState, recorded_state
 from fingerpost.flows.run.dry_run import plan_of
 from fingerpost.flows.run.plan import Plan
 from fingerpost.flows.run.profiles import limits_digest
-from fingerpost.flows.run.request import RunRequest
+from fingerpost.flows.run.request import OF_ANY_RUN, RunRequest
 from fingerpost.flows.run.waits import days_at_work
 from fingerpost.schemas.corpus import QUARANTINE
 from fingerpost.schemas.errors import CorruptArtifactError, FingerpostError, InputError
@@ -49,10 +49,7 @@ class Partitions:
     """The states of the days of a flow under a request; the request's own day and forced stages do not count."""
 
     def __init__(self, flow: str, request: RunRequest) -> None:
-        self.flow, self.request = (
-            flow,
-            request.model_copy(update={"force": (), "wait": False, "dry_run": False, "future": True}),
-        )
+        self.flow, self.request = flow, request.model_copy(update={**OF_ANY_RUN, "future": True})
         self.settings: Settings = self.request.resolve()
         self.collection = self.settings.input.collection
         self.store = Store(self.settings.store)
@@ -177,9 +174,7 @@ def usual_request(store: Store, flow: str, collection: str) -> RunRequest | None
     newest = sorted(records, key=lambda day: (bool(records[day].get("deadline")), day), reverse=True)
     for run in (_run(store, records[day]) for day in newest):
         if asked := run.get("request"):
-            return RunRequest.of(
-                **{**asked, "day": "", "store": store.url, "force": (), "wait": False, "dry_run": False}
-            )
+            return RunRequest.of(**{**asked, "day": "", "store": store.url, **OF_ANY_RUN})
     return None
 
 

@@ -40,6 +40,10 @@ _WITHOUT_CREDENTIALS = r"^(?!.*://([^/]*@|[^@]*:.*@))"
 StageName = Annotated[str, Field(json_schema_extra=lambda schema: schema.update(enum=stage_names()))]
 
 
+#: What a request asks of one run alone, as it is where a request stands for any run of its flow.
+OF_ANY_RUN: Mapping[str, Any] = {"force": (), "wait": False, "dry_run": False}
+
+
 class RunRequest(BaseModel):
     """What to run, over which input, for which day. Empty fields take the profile's value."""
 

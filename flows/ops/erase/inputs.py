@@ -13,7 +13,7 @@ from typing import Any
 from fingerpost.flows import domains
 from fingerpost.flows.domains.domain import FileUse
 from fingerpost.flows.run.profiles import settings_read
-from fingerpost.flows.run.request import DAY, RunRequest
+from fingerpost.flows.run.request import DAY, OF_ANY_RUN, RunRequest
 from fingerpost.schemas.errors import FingerpostError
 from fingerpost.schemas.inputs.files import input_files
 from fingerpost.schemas.inputs.images import files_by_class
@@ -110,7 +110,7 @@ def input_sources(records: Iterable[Mapping[str, Any]]) -> list[FileUse]:
             # A run over several days reads a path with a placeholder.
             paths = _matching(use.path) if DAY in use.path else [use.path]
             uses |= {(use.form, path): replace(use, path=path) for path in paths}
-        request = {**(record.get("request") or {}), "day": "", "force": (), "wait": False, "dry_run": False}
+        request = {**(record.get("request") or {}), "day": "", **OF_ANY_RUN}
         patterns[json.dumps([record["flow"], request], sort_keys=True)] = None
     for flow, request in map(json.loads, patterns):
         try:
