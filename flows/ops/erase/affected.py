@@ -205,7 +205,7 @@ def tables_with_keys(ref: str, manifest: Manifest, also: Iterable[str] = ()) -> 
 
 def rows_about(content: bytes, wanted: Suppressed, table: Table, *, where: str) -> list[dict[str, Any]]:
     """The rows of a Parquet file of a table that have a key; CorruptArtifactError that names ``where``."""
-    said = {"title", "name", "text", "query", "signature", "reason", "detail"} - {*table.key_columns}
+    said = sorted({"title", "name", "text", "query", "signature", "reason", "detail"} - {*table.key_columns})
     rows = columns_of(content, [*table.key_columns, *said], where=where)
     hits = holding(rows, wanted, table.key_columns, spelled=table.spelled)
     places = [row for row, hit in enumerate(hits) if hit]
