@@ -37,7 +37,7 @@ _ALTERNATIVES = re.compile(r"\^\(?((?:[\w:-]+\|)+[\w:-]+)\)?(\?)?\$")
 
 @dataclass(frozen=True)
 class Meaning:
-    """A setting: its dotted key, what it is, its type, what is allowed, and its default; names_file: it is a path or URL."""
+    """A setting: its dotted key, what it is, its type, what is allowed, and its default; names_file: it is a path."""
 
     key: str
     what: str
