@@ -270,7 +270,8 @@ class Collection:
         return "\n".join([f"Collection {self.name} in {self.store.url}", *lines])
 
     def _live(self) -> dict[str, Ref]:
-        """The live versions by product."""
+        """The live versions by product; MissingArtifactError where the store is gone, which says nothing of them."""
+        self.store.checked()
         moves = {name: Pointer(self.store, self.name, one.product).live() for name, one in _published().items()}
         return {name: move.artifact for name, move in moves.items() if move is not None}
 
