@@ -102,12 +102,17 @@ class _Copies:
         ours.close()
 
     def end(self, number: int) -> None:
-        """Ends a copy, if it has not ended."""
+        """Ends a copy; of one that has ended by a signal, tells which."""
         pid = self._pids.pop(number, None)
-        if pid is not None:
+        if pid is None:
+            return
+        ended, status = os.waitpid(pid, os.WNOHANG)
+        if not ended:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
+        elif os.WIFSIGNALED(status):
+            _tell(self._control, {"event": "ended", "number": number, "signal": os.WTERMSIG(status)})
 
     def finish(self) -> None:
         """Waits until all copies have ended, and ends those that take long."""
