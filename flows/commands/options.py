@@ -88,7 +88,7 @@ OutputFileOption = Annotated[
     typer.Option(
         "--output",
         "-o",
-        help="with --input: the Parquet (.parquet) or JSON Lines (.jsonl) file to write",
+        help="with --input: the file to write, Parquet (.parquet), JSON Lines (.jsonl) or, for rows without lists, CSV (.csv)",
         show_default=False,
     ),
 ]

@@ -152,7 +152,13 @@ def test_a_text_is_ranked_from_a_shell_without_prefect_dask_or_torch(
     head, first = shown.splitlines()[1:3]
     assert head.split() == ["id", "name", "probability", "score"]
     best = found["answers"][0]
-    assert first.split() == ["1", best["id"], *best["name"].split(), f"{best['chance']:.2f}", f"{best['score']:.3g}"]
+    assert first.split() == [
+        "1",
+        best["id"],
+        *best["name"].split(),
+        f"{best['probability']:.2f}",
+        f"{best['score']:.3g}",
+    ]
     assert "none of its words is known" in CliRunner().invoke(app, ["rank", "qqqq"]).output
     script = (
         "import sys\nfrom fingerpost.flows.domains.xmr.rank import rank\nrank(text='red hammer', source=None,"
@@ -182,14 +188,14 @@ def test_the_queries_of_a_file_are_ranked_to_a_file(shop: Path, tmp_path: Path, 
     )
     ranker = live("shop", store=store)
     expected = [
-        (key, text, place, answer.id, answer.name, pytest.approx(answer.score), pytest.approx(answer.chance))
+        (key, text, place, answer.id, answer.name, pytest.approx(answer.score), pytest.approx(answer.probability))
         for key, text in (("q1", texts[0]), (None, texts[2]))
         for place, answer in enumerate(ranker.rank(text, 3), start=1)
     ]
     # A query without an answer stays, with its id.
     expected[3:3] = [("0017", "qqqq", None, None, None, None, None)]
     assert [tuple(row.values()) for row in rows] == expected
-    assert list(rows[0]) == ["query_id", "query", "rank", "id", "name", "score", "chance"]
+    assert list(rows[0]) == ["query_id", "query", "rank", "id", "name", "score", "probability"]
     assert sorted(file.name for file in tmp_path.iterdir()) == sorted(["queries.csv", output.name])
 
 
@@ -215,7 +221,7 @@ def test_mistakes_of_rank_are_one_line(shop: Path, tmp_path: Path) -> None:
     assert "expected a text or --input FILE" in said("rank", *store)
     assert "expected --input and --output together" in said("rank", "-i", "queries.csv", *store)
     given = ("rank", "-i", "queries.csv", "-o")
-    assert "ends in .parquet or .jsonl" in said(*given, "out.csv", *store)
+    assert "ends in .parquet, .jsonl or .csv" in said(*given, "out.xlsx", *store)
     assert "query" in said(*given, "out.jsonl", *store)
     assert [file.name for file in tmp_path.iterdir()] == ["queries.csv"]
     gone = ("run", "train_ranker", "--profile", "tiny", "--set", "xmr.input=gone.csv")
@@ -277,7 +283,7 @@ def test_first_sentences_of_the_sample_lead_to_their_objects(tmp_path: Path) -> 
     run_flow("train_ranker", request, quiet=True)
     ranker = live(store=str(tmp_path))
     found = ranker.rank("create a new generic type variable for parameters", 5)
-    assert {answer.chance for answer in found} == {None}
+    assert {answer.probability for answer in found} == {None}
     assert any("Param" in answer.name or "TypeVar" in answer.name for answer in found)
     stages = {stage["stage"]: stage for stage in runs(Store(str(tmp_path)), newest=1)[0]["stages"]}
     assert stages["import_interactions"]["inputs"] == {"source": stages["extract_documentation"]["ref"]}
