@@ -28,7 +28,7 @@ SCHEMA = pa.schema(
         ("id", pa.string()),
         ("name", pa.string()),
         ("score", pa.float32()),
-        ("chance", pa.float32()),
+        ("probability", pa.float32()),
     ]
 )
 #: Rows per write.
