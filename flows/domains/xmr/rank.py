@@ -41,9 +41,9 @@ def rank(
 
 
 def _rank_file(source: Path, output: Path, *, k: int, collection: str | None, store: str | None) -> None:
-    from fingerpost.schemas.inputs.rankings import FLAT, SCHEMA, RowWriter, read_texts
+    from fingerpost.schemas.inputs.rankings import SCHEMA, RowWriter, read_texts
 
-    writer, ranker = RowWriter(output, forms=FLAT), live(collection, store=store)
+    writer, ranker = RowWriter(output), live(collection, store=store)
     ids, texts = read_texts(source)
     with writer:
         for start in range(0, len(texts), _TOGETHER):
