@@ -97,6 +97,7 @@ def test_a_missing_store_is_one_line(words: tuple[str, ...], command: Any, tmp_p
         ("sample", "nosuch"),
         ("config", "--explain", "nosuch"),
         ("undeploy",),
+        *((*words, "--product", "xmr.ranke") for words in (("rollback",), ("diff", "a", "b"), ("lineage",))),
     ],
     ids=" ".join,
 )
