@@ -185,8 +185,15 @@ def _read_parquet(file: Path, handle: IO[bytes], reading: Reading) -> Iterator[R
     except (pa.ArrowException, OSError) as problem:
         tell_memory(problem, str(file))
         raise InputError(
-            f"{file}: expected intact Parquet pages with UTF-8 texts, found {_line(problem)}; write it again"
+            f"{file}: expected intact Parquet pages with UTF-8 texts, found {_line(problem)}; write it again{_cure(problem)}"
         ) from problem
+
+
+def _cure(problem: Exception) -> str:
+    """How pages are written that Arrow refuses, where a well-known tool writes such."""
+    # A NULL among arrays of one length, as DuckDB (2.0) writes it.
+    of_lists = "list offsets" in str(problem)
+    return ", from DuckDB with arrays of one length as lists, CAST(… AS FLOAT[])" if of_lists else ""
 
 
 def _line(problem: Exception) -> str:

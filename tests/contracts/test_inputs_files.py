@@ -380,6 +380,14 @@ def test_parquet_of_another_encoding(tmp_path: Path) -> None:
         read_documents(tmp_path / "a.parquet")
 
 
+def test_a_missing_array_as_duckdb_writes_it_is_refused_with_what_to_do() -> None:
+    file = Path(__file__).resolve().parents[1] / "golden" / "duckdb_null_array.parquet"
+    with pytest.raises(
+        InputError, match=r"found Length spanned by list offsets.*; write it again, .*CAST\(… AS FLOAT\[\]\)"
+    ):
+        read_documents(file)
+
+
 def test_empty_shard(tmp_path: Path) -> None:
     write_parquet(tmp_path / "part-0.parquet", [{"id": "a", "title": "t"}])
     pq.write_table(
