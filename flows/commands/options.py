@@ -83,6 +83,15 @@ NumberRowsOption = Annotated[
         " when the file changes)",
     ),
 ]
+AnswersFileOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--output",
+        "-o",
+        help="with --input: the Parquet (.parquet), CSV (.csv) or JSON Lines (.jsonl) file of answers to write",
+        show_default=False,
+    ),
+]
 OutputFileOption = Annotated[
     Path | None,
     typer.Option(

@@ -227,8 +227,8 @@ def numbered(role: str, index: int) -> str:
 class RankedLabel:
     """One answer.
 
-    score: higher is better. probability: calibrated, that the label is right; None where no queries were held out for
-    calibration.
+    score: higher is better.
+    probability: calibrated probability that the label is right; None where no queries were held out for calibration.
     """
 
     id: str
