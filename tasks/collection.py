@@ -132,15 +132,12 @@ class Collection:
 
         within: only documents of at least this similarity (l2: at most this distance), or ``"threshold"``, the live
         threshold. options: ``k=10``, ``filters='kind == "function"'``, ``distinct=True``, ``explain=True``, as
-        :meth:`fingerpost.tasks.ann.open.LiveIndex.query` has them.
+        :meth:`fingerpost.tasks.ann.open.LiveIndex.query` has them; of many ``filters`` may be a list, one for each text.
         """
-        from fingerpost.tasks.ann.answers import Answer
-
         index, radius = self.index, self._radius(within)
         if isinstance(texts, str):
             return index.query(texts, within=radius, **options)
-        asked = _texts("texts", texts)
-        return Batch(asked, [index.query(text, within=radius, **options) for text in asked], Answer)
+        return index.query_batch(_texts("texts", texts), within=radius, **options)
 
     @overload
     def similar(self, ids: str, **options: Any) -> "Answers": ...
@@ -276,7 +273,8 @@ class Collection:
         return "\n".join([f"Collection {self.name} in {self.store.url}", *lines])
 
     def _live(self) -> dict[str, Ref]:
-        """The live versions by product."""
+        """The live versions by product; MissingArtifactError where the store is gone, which says nothing of them."""
+        self.store.checked()
         moves = {name: Pointer(self.store, self.name, one.product).live() for name, one in _published().items()}
         return {name: move.artifact for name, move in moves.items() if move is not None}
 

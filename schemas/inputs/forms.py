@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from fingerpost.schemas.errors import InputError
+from fingerpost.schemas.errors import ColumnMappingError, InputError
 from fingerpost.schemas.wording import cut, listed, shown
 
 TEXT_COLUMNS = ("id", "title", "text", "kind", "package", "signature", "day")
@@ -119,16 +119,16 @@ def first_rows(quarantined: pa.Table, most: int = 3) -> str:
 
 
 def checked_mapping(mapping: Mapping[str, str], form: Form = DOCUMENTS) -> dict[str, str]:
-    """The mapping of our columns to an input's; InputError for a column that its rows do not have."""
+    """The mapping of our columns to an input's; ColumnMappingError for a column that its rows do not have."""
     for ours in mapping:
         if ours not in form.names:
             guess = _closest(ours, form.names) or (form.some or form.needed)[0]
-            raise InputError(
+            raise ColumnMappingError(
                 f"{form.option.strip(' .')}: expected one of {', '.join(form.names)} before '=', got {shown(ours)}; "
                 f"write ours first, for example {form.option}{guess}={cut(mapping[ours], 60)}"
             )
         if mapping[ours] == ROW_NUMBER and ours != "id":
-            raise InputError(
+            raise ColumnMappingError(
                 f"{form.option.strip(' .')}: expected a column for {ours!r}, got the number of the row, which only 'id' can"
                 " be; name a column"
             )

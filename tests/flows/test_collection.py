@@ -138,6 +138,16 @@ def test_a_collection_follows_a_rollback_when_it_is_told_to(docs: Collection, st
     assert before.index is not kept
     assert before.ranker is ranker
     assert before.moved() == []
+    answers = before.rank("sort an array", k=1)
+    away = Path(store).rename(Path(store).with_name("away"))
+    try:
+        for look in (before.moved, before.refresh):
+            with pytest.raises(MissingArtifactError, match="expected a store, found none"):
+                look()
+        assert before.rank("sort an array", k=1) == answers
+    finally:
+        away.rename(store)
+    assert before.refresh() == []
 
 
 def test_the_cells_of_the_notebook_run(store: str, monkeypatch: pytest.MonkeyPatch) -> None:

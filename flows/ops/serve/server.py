@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 import uvicorn
 
 from fingerpost.flows.ops.serve.application import application
+from fingerpost.flows.ops.serve.connections import connections, room_for_connections
 from fingerpost.flows.ops.serve.options import ServeOptions, check_address
 from fingerpost.flows.ops.serve.service import Service
 from fingerpost.schemas.errors import FingerpostError
@@ -42,6 +43,7 @@ async def _run(service: Service, listener: socket.socket, ready: Callable[[str],
     server = _Server(
         uvicorn.Config(
             application(service),
+            http=connections(deadline, room_for_connections()),  # type: ignore[arg-type]
             lifespan="off",
             ws="none",
             access_log=False,

@@ -9,7 +9,7 @@ import pytest
 
 from fingerpost.tasks.ann.batches import batch_keep, batch_vectors, query_vector
 from fingerpost.tasks.ann.graph import NONE
-from fingerpost.tasks.ann.matches import joined_matches, matches_of
+from fingerpost.tasks.ann.matches import matches_of
 from fingerpost.tasks.ann.search import SearchCounters, SearchResult
 
 
@@ -129,7 +129,3 @@ def test_matches_are_rows_ids_and_scores() -> None:
         "row": [2, 0, 1],
     }
     assert matches_of(result, lambda rows: ids[rows].tolist(), ["x", "y"], "cosine", "").scores[1, 0] == 0.75
-    joined = joined_matches(["x", "y", "z"], [[(2, "c", 0.5)], [], [(0, "a", 2.0), (1, "b", 1.0)]], "score")
-    assert joined.found.tolist() == [1, 0, 2]
-    assert joined.columns()["id"].tolist() == ["c", "a", "b"]
-    assert len(joined_matches([], [], "").to_pandas()) == 0
