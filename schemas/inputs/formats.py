@@ -170,6 +170,11 @@ def _read_parquet(file: Path, handle: IO[bytes], reading: Reading) -> Iterator[R
         parquet = parquet_file(content)
     except (pa.ArrowException, OSError) as problem:
         tell_memory(problem, str(file))
+        if isinstance(problem, pa.ArrowNotImplementedError):  # such as integers of 128 bits, of Polars
+            raise InputError(
+                f"{file}: expected Parquet of types that Arrow has, found others ({_line(problem)}); write their columns as"
+                " integers of 64 bits or as text, or leave them out"
+            ) from problem
         raise InputError(
             f"{file}: expected a Parquet file, found something else ({_line(problem)}); write it again, or rename it to"
             " its format"

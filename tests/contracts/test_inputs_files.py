@@ -417,6 +417,14 @@ def test_parquet_of_another_encoding(tmp_path: Path) -> None:
         read_documents(tmp_path / "a.parquet")
 
 
+def test_integers_of_128_bits_as_polars_writes_them_are_refused_with_what_to_do() -> None:
+    file = Path(__file__).resolve().parents[1] / "golden" / "polars_int128.parquet"
+    with pytest.raises(
+        InputError, match=r"expected Parquet of types that Arrow has, .* 64 bits .*; write their columns as"
+    ):
+        read_documents(file)
+
+
 def test_a_missing_array_as_duckdb_writes_it_is_refused_with_what_to_do() -> None:
     file = Path(__file__).resolve().parents[1] / "golden" / "duckdb_null_array.parquet"
     with pytest.raises(
