@@ -10,14 +10,19 @@ from fingerpost.flows.run.input_days import check_own_day, has_own_import
 from fingerpost.flows.run.profiles import value_at
 from fingerpost.schemas.inputs.days import DAY
 from fingerpost.schemas.inputs.files import input_files
+from fingerpost.schemas.inputs.forms import checked_mapping
 from fingerpost.schemas.inputs.local_paths import check_local
 
 
 def check_inputs(settings: Settings, flow: str) -> None:
-    """InputError, before anything starts, for an input file that is missing or has an unsupported form."""
+    """InputError, before anything starts, for an input file that is missing or has an unsupported form.
+
+    ColumnMappingError for a mapping of a column that no file of its kind has.
+    """
     for domain, uses in _uses(settings, flow):
         for use in uses:
             check_local(use.path)
+            checked_mapping(use.columns, domains.form_of(use.form))
         daily = [use for use in uses if DAY in use.path]
         # Several days are read; the run itself looks for the earlier ones.
         for use in daily:

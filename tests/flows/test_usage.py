@@ -108,6 +108,11 @@ def test_a_column_that_no_input_has_is_wrong_usage(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_text("id,text\na,b\n")
     said = refused("run", "nightly", "--input", "x.csv", "--map", "price=price", cwd=tmp_path, code=2)
     assert "--map: expected one of id, title, text" in said
+    given = ("--input", "x.csv", "--map", "price=price")
+    for flow in ("train_autocomplete", "tune_thresholds"):
+        assert "before '=', got 'price'" in refused("run", flow, *given, cwd=tmp_path, code=2)
+    # Nothing was begun, so that no run is kept that names the file.
+    assert [path.name for path in tmp_path.iterdir()] == ["x.csv"]
 
 
 def test_the_version_is_told(tmp_path: Path) -> None:
