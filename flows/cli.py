@@ -1,6 +1,8 @@
 """The ``fingerpost`` command. Commands import what they need when they run: a query does not wait for Prefect."""
 
+import importlib.metadata
 import sys
+from typing import Annotated
 
 import typer
 
@@ -47,6 +49,12 @@ _COMMANDS = (
 )
 
 
+def _show_version(asked: bool) -> None:
+    if asked:
+        echo(f"fingerpost {importlib.metadata.version('fingerpost')}")
+        raise typer.Exit
+
+
 def application() -> typer.Typer:
     """The command with all its subcommands, including those of the domains."""
     application = typer.Typer(
@@ -55,6 +63,7 @@ def application() -> typer.Typer:
         rich_markup_mode="markdown",
         pretty_exceptions_enable=False,
         help=_HELP,
+        callback=_whole,
     )
     single = [domain for domain in domains.DOMAINS if not domain.command_group]
     own = [named(command) for domain in single for command in domain.commands]
@@ -65,6 +74,14 @@ def application() -> typer.Typer:
         if domain.command_group:
             application.add_typer(_group(domain), name=domain.word)
     return application
+
+
+def _whole(
+    version: Annotated[
+        bool, typer.Option("--version", help="show the version and exit", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    """The options of ``fingerpost`` itself."""
 
 
 def _group(domain: Domain) -> typer.Typer:

@@ -17,6 +17,7 @@ from unittest import mock
 import pytest
 from hypothesis import settings
 
+import tests.support.unflushed  # noqa: F401 - importing it is its use
 from fingerpost.flows.run.loggers import silence
 from fingerpost.flows.run.server import PLAIN
 from tests.ops.conftest import SESSION, RunningStack, end_stack, place_database, start_stack
@@ -120,7 +121,7 @@ def forked_workers() -> Iterator[None]:
     import dask
 
     multiprocessing.get_context("forkserver").set_forkserver_preload(
-        ["distributed", "fingerpost.flows.run.catalog", "tests.unit.xmr.logged"]
+        ["distributed", "fingerpost.flows.run.catalog", "tests.support.unflushed", "tests.unit.xmr.logged"]
     )
     forkserver.ensure_running()
     with dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"}):

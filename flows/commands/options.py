@@ -83,12 +83,21 @@ NumberRowsOption = Annotated[
         " when the file changes)",
     ),
 ]
+AnswersFileOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--output",
+        "-o",
+        help="with --input: the Parquet (.parquet), CSV (.csv) or JSON Lines (.jsonl) file of answers to write",
+        show_default=False,
+    ),
+]
 OutputFileOption = Annotated[
     Path | None,
     typer.Option(
         "--output",
         "-o",
-        help="with --input: the Parquet (.parquet) or JSON Lines (.jsonl) file to write",
+        help="with --input: the file to write, Parquet (.parquet), JSON Lines (.jsonl) or, for rows without lists, CSV (.csv)",
         show_default=False,
     ),
 ]

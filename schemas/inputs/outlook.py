@@ -113,13 +113,18 @@ def _is_text(cells: "pa.Array | Sequence[Any]") -> bool:
 
 def _column(cells: "pa.Array | Sequence[Any]", rows: int) -> ColumnOutlook:
     values = [_plain(cell) for cell in cells]
+    return ColumnOutlook(expected_distinct(values, rows), _length(values))
+
+
+def expected_distinct(values: Sequence[Any], rows: float) -> float:
+    """The expected number of distinct values of ``rows`` rows, the first of which have these values."""
     seen, known = len(values), len(set(values))
     most = known * rows / max(seen, 1)
     few = known * (rows / max(seen, 1)) ** _HEAPS
     # Where rows of a value stand together, later rows are of other values.
     changes = 1 + sum(one != other for one, other in pairwise(values))
     apart = known >= _NEARLY_ALL * min(seen, changes)
-    return ColumnOutlook(most if apart else max(few, float(known)), _length(values))
+    return most if apart else max(few, float(known))
 
 
 def _length(cells: "pa.Array | Sequence[Any]") -> float:

@@ -83,7 +83,17 @@ def test_no_command_repeats_the_credentials_of_a_url_given_for_a_file() -> None:
             ("run", "nightly", "--set", "ann.hnsw.max_neighbors=1"),
             "ann.hnsw.max_neighbors (from command line): expected 2 to 1024, got 1",
         ),
+        (
+            ("run", "nightly", "--profile", "gone.toml"),
+            "gone.toml: expected a file, found nothing there; check the path",
+        ),
+        (("config", "--profile", "gone.toml"), "gone.toml: expected a file, found nothing there; check the path"),
         (("run", "nightly", "--day", "2026-02-30"), "day: expected a calendar day YYYY-MM-DD"),
+        (("run", "nightly", "--day", "today"), "day: expected a calendar day YYYY-MM-DD, got 'today'; correct it"),
+        (
+            ("backfill", "nightly", "--from", "today", "--to", "2026-01-02"),
+            "day: expected a calendar day YYYY-MM-DD, got 'today'; correct it",
+        ),
         (("run", "nightly", "--collection", "../x"), "collection: expected lower-case letters"),
         (("run", "nightly", "--map", "title=name"), "--map: expected --input with it"),
         (("run", "nightly", "--input", "gone.csv"), "gone.csv: expected"),

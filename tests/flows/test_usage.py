@@ -3,12 +3,14 @@
 import errno
 import os
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.main import get_command
 
+import fingerpost
 from fingerpost.flows.cli import app
 from fingerpost.flows.run.collections import asked_profile, remembered_profile
 from fingerpost.flows.run.section import SettingsError
@@ -100,6 +102,24 @@ def test_wrong_usage_ends_with_2(words: tuple[str, ...], tmp_path: Path) -> None
     done = fingerpost_here(*words, cwd=tmp_path)
     assert done.returncode == 2, done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_column_that_no_input_has_is_wrong_usage(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("id,text\na,b\n")
+    said = refused("run", "nightly", "--input", "x.csv", "--map", "price=price", cwd=tmp_path, code=2)
+    assert "--map: expected one of id, title, text" in said
+    given = ("--input", "x.csv", "--map", "price=price")
+    for flow in ("train_autocomplete", "tune_thresholds"):
+        assert "before '=', got 'price'" in refused("run", flow, *given, cwd=tmp_path, code=2)
+    # Nothing was begun, so that no run is kept that names the file.
+    assert [path.name for path in tmp_path.iterdir()] == ["x.csv"]
+
+
+def test_the_version_is_told(tmp_path: Path) -> None:
+    done = fingerpost_here("--version", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, f"fingerpost {version('fingerpost')}\n")
+    assert fingerpost.__version__ == version("fingerpost")
+    assert not hasattr(fingerpost, "__versions__")
 
 
 def test_failures_end_with_1(tmp_path: Path) -> None:

@@ -57,8 +57,6 @@ class Answering:
             found = self._functions[route.path](self._opened[route.product.name], questions)
         except ValidationError as problem:
             return 422, error(f"{route.path}: {explained(problem)}")
-        except ValueError as problem:
-            return 400, error(f"{route.path}: {problem}")
         except _OURS as problem:
             return 503, error(f"{route.path}: {problem or 'expected memory for it, found none; ask for less'}")
         except FingerpostError as problem:
