@@ -158,7 +158,8 @@ class Collection:
     def search(
         self, vectors: Any, *, within: "float | Literal['threshold'] | None" = None, **options: Any
     ) -> "Answers | Matches":
-        """The documents nearest to a vector (d,), or to each of many: an array (q, d), or a table with a column ``vector``.
+        """The documents nearest to a vector (d,), or to each of many: an array (q, d), a column of vectors, or a table
+        with a column ``vector``.
 
         Those of many are arrays, too: ``ids``, ``scores`` and ``rows``, (q, k). within: as of `query`. options: ``k=10``,
         ``ef`` (the width of the search; by default as certified), ``filters``; of many also ``keep`` and ``threads``, as
@@ -177,7 +178,9 @@ class Collection:
                 "vectors: expected numbers (d,) or (q, d), got rows of several lengths; compute them with one model"
             ) from problem
         _check_threads(options.get("threads", 1))
-        if not tabular and given.ndim == 1:
+        if not tabular and given.ndim == 1 and given.dtype == object and len(given) and np.ndim(given[0]):
+            given = list(given)  # a column of vectors
+        elif not tabular and given.ndim == 1:
             return self.index.search(given, within=radius, **options)
         return self.index.search_batch(given, within=radius, **options)
 

@@ -36,8 +36,9 @@ class Form:
 
     names: all columns. needed: required columns. some: columns of which at least one is required. instead: empty column
     to the column whose value it gets. option: the command-line option that maps a column, "" if there is none. keys:
-    columns in which a key to be forgotten may occur. vectors, numbers: columns that a CSV holds as JSON arrays and as
-    numbers in text. texts: columns with a text of the row's key, beside those that are so in every form. is_row: each file is one row, whose id is the file's path. spelled: columns of keys that are texts, and
+    columns in which a key to be forgotten may occur. vectors: columns of lists, in texts as JSON arrays. numbers: columns
+    that a CSV holds as numbers in text. texts: columns with a text of the row's key, beside those that are so in every form.
+    is_row: each file is one row, whose id is the file's path. spelled: columns of keys that are texts, and
     may be spelled in several ways. private: no value of a row is quoted anywhere, since rows are about people. rewriter: of
     inputs that are no tables, ``"module:function"`` of ``(path, suppressed, *, write) -> int``, the number of lines with
     suppressed keys, which it removes to ``write``. other_names: what other tools call a column, where neither its name nor a

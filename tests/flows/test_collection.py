@@ -112,6 +112,9 @@ def test_answers_by_vectors_are_the_nearest_whichever_way_they_are_read(docs: Co
     vectors, ids = docs.index.vectors, docs.index.ids.at(list(range(len(docs.index.ids))))
     asked = np.flatnonzero(vectors.any(axis=1))[:20]
     batch = docs.search(vectors[asked], k=4, ef=len(vectors))
+    of_column = docs.search(pd.Series(list(vectors[asked])), k=4, ef=len(vectors))
+    np.testing.assert_array_equal(of_column.ids, batch.ids)
+    np.testing.assert_array_equal(of_column.scores, batch.scores)
     for place, row in enumerate(asked.tolist()):
         found = docs.search(vectors[row], k=4, ef=len(vectors))
         before = found.ids, found.scores

@@ -302,8 +302,10 @@ def test_a_store_that_cannot_be_read_leaves_what_is_served(tmp_path: Path) -> No
         away.rename(store.url)
         await until(lambda: service.status == "ready")
 
-    first, *told = served(store, script)
+    products = ("toy.glossary", "toy.spelling")
+    first, other, *told = served(store, script, ServeOptions(workers=2, follow=0.05, products=products))
     assert "answered by" in first
+    assert other == "toy.spelling is not answered: nothing of words is live yet"
     assert ["served on: publication" in line for line in told] == [True, False] * 2
     assert set(told[1::2]) == {"what is live can be read again"}
 

@@ -122,10 +122,14 @@ def test_one_connection_too_many_is_refused_and_costs_no_other() -> None:
 
 @pytest.mark.parametrize(
     ("soft", "hard", "room", "after"),
-    [(1024, 20_000, 19_744, 20_000), (100, 100, 50, 100), (1024, resource.RLIM_INFINITY, 65_280, 65_536)],
+    [
+        (1024, 20_000, (17_696, 2048), 20_000),
+        (100, 100, (25, 25), 100),
+        (1024, resource.RLIM_INFINITY, (63_232, 2048), 65_536),
+    ],
 )
 def test_a_process_takes_as_many_connections_as_it_may_open_files(
-    soft: int, hard: int, room: int, after: int, monkeypatch: pytest.MonkeyPatch
+    soft: int, hard: int, room: tuple[int, int], after: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     limits = [soft, hard]
     monkeypatch.setattr(module.resource, "getrlimit", lambda _: tuple(limits))

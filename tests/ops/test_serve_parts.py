@@ -1,5 +1,6 @@
 """Parts of a service: frames, tokens, addresses, and what may answer."""
 
+import json
 import socket
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fingerpost.flows.ops.serve import opener
 from fingerpost.flows.ops.serve.following import Pointers
 from fingerpost.flows.ops.serve.frames import Frames, packed, received
 from fingerpost.flows.ops.serve.options import accepted, check_address, tokens_of
@@ -37,6 +39,15 @@ def test_a_connection_that_ends_within_a_frame_has_no_further_one() -> None:
         ours.close()
         assert received(theirs) == (7, 3, b"body")
         assert received(theirs) is None
+
+
+def test_an_opener_whose_service_ends_meanwhile_ends_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(opener.signal, "signal", lambda *_: None)
+    ours, theirs = socket.socketpair()
+    asked = {"store": str(tmp_path), "products": {}, "workers": 1, "limits": {}}
+    ours.sendall(json.dumps(asked).encode() + b"\n")
+    ours.close()
+    opener.main(theirs.detach())
 
 
 def test_a_token_is_one_of_the_lines_of_a_file_or_that_of_the_environment(

@@ -13,19 +13,25 @@ from fingerpost.schemas.figures import significant
 
 #: Files that a process may have open, at most; more connections than that are none of one service.
 _MOST = 65_536
+#: Connections that are taken at once, at most.
+_AT_ONCE = 2048
 #: Files that are left for the store, the log and the processes that answer.
 _LEFT = 256
 
 
-def room_for_connections() -> int:
-    """The number of connections that this process can hold; allows it as many open files as its hard limit does."""
+def room_for_connections() -> tuple[int, int]:
+    """The numbers of connections that this process can hold, and can take at once before it looks at any.
+
+    Allows it as many open files as its hard limit does.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _MOST if hard == resource.RLIM_INFINITY else min(hard, _MOST)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
         soft = wanted
     files = _MOST if soft == resource.RLIM_INFINITY else min(soft, _MOST)
-    return max(files - _LEFT, files // 2)
+    at_once = min(_AT_ONCE, files // 4)
+    return max(files - _LEFT - at_once, files // 4), at_once
 
 
 def connections(patience: float, most: int) -> "partial[Connection]":

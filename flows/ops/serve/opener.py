@@ -37,7 +37,12 @@ def main(descriptor: int) -> None:
     # A service manager may send its signal to every process: this one ends when the one that takes requests does.
     for ignored in (signal.SIGINT, signal.SIGTERM):
         signal.signal(ignored, signal.SIG_IGN)
-    control = socket.socket(fileno=descriptor)
+    # Whoever started it may end before it has opened anything.
+    with socket.socket(fileno=descriptor) as control, contextlib.suppress(ConnectionError):
+        _work(control)
+
+
+def _work(control: socket.socket) -> None:
     lines = _Lines(control)
     asked = lines.next()
     if asked is None:

@@ -40,16 +40,17 @@ def serve(
 
 async def _run(service: Service, listener: socket.socket, ready: Callable[[str], None]) -> None:
     deadline = service.options.limits.deadline
+    most, at_once = room_for_connections()
     server = _Server(
         uvicorn.Config(
             application(service),
-            http=connections(deadline, room_for_connections()),  # type: ignore[arg-type]
+            http=connections(deadline, most),  # type: ignore[arg-type]
             lifespan="off",
             ws="none",
             access_log=False,
             log_level="warning",
             server_header=False,
-            backlog=_BACKLOG,
+            backlog=at_once,
             timeout_keep_alive=_KEPT,
             timeout_graceful_shutdown=math.ceil(deadline) + 1,
         )

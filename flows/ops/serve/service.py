@@ -66,6 +66,9 @@ class Service:
             )
         if not self.versions:
             raise FingerpostError(next(iter(self._failed.values())).why)
+        for name in self.options.products:
+            if name not in self.live:
+                self._say(f"{name} is not answered: nothing of {self.collection} is live yet")
         self._following = asyncio.create_task(self._follow())
 
     async def stop(self) -> None:
