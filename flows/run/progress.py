@@ -60,6 +60,14 @@ def _steps(task: Task) -> str:
     return f"{task.completed:,.0f}/{task.total:,.0f}" if task.total and task.total > 1 else ""
 
 
+class _Console(TextConsole):
+    """A console whose reader may end before the run does, which goes on: what it made is worth more than its lines."""
+
+    def on_broken_pipe(self) -> None:
+        """Prints nothing more."""
+        self.quiet = True
+
+
 class RunProgress:
     """Reports stages to the terminal (unless quiet), to a log file if one is named, and to the Prefect UI.
 
@@ -76,7 +84,7 @@ class RunProgress:
         clock: Callable[[], float] = time.monotonic,
         in_ui: bool = True,
     ) -> None:
-        self.console = TextConsole(stderr=True, quiet=quiet)
+        self.console = _Console(stderr=True, quiet=quiet)
         self.course = RunCourse(clock, flow=flow)
         self._bars = _Bars(
             self.course,

@@ -1,8 +1,10 @@
 """How far a run is, and the time that is left of it: what is told in the terminal and in logs, by a clock of the test."""
 
 import io
+import os
 import re
 import threading
+from contextlib import redirect_stderr, suppress
 from pathlib import Path
 
 import pytest
@@ -238,3 +240,16 @@ def test_the_outline_is_asked_once_in_the_context_of_the_run(clock: Clock, monke
         assert told.wait(20)
     assert asked == ["fingerpost-minutes"]
     assert lines[0] == "a 1 s so far, about 10 s left; about 15 s left of the run, 1 stage follows"
+
+
+def test_a_run_goes_on_where_nobody_reads_its_progress_any_more() -> None:
+    reads, writes = os.pipe()
+    os.close(reads)
+    gone = os.fdopen(writes, "w")
+    with redirect_stderr(gone):
+        progress = RunProgress(in_ui=False)
+        for _ in range(2):
+            progress.say("x" * 100_000)
+    assert progress.console.quiet
+    with suppress(BrokenPipeError):
+        gone.close()
