@@ -6,6 +6,7 @@ import json
 import shutil
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from prefect.settings import PREFECT_API_URL, temporary_settings
@@ -16,7 +17,7 @@ from fingerpost.flows.run.api import ApiError
 from fingerpost.flows.run.request import RunRequest
 from fingerpost.flows.run.start import run_flow
 from fingerpost.schemas import files as store_files
-from fingerpost.schemas.errors import MissingArtifactError, QuarantineLimitError, StoreBusyError
+from fingerpost.schemas.errors import InputError, MissingArtifactError, QuarantineLimitError, StoreBusyError
 from fingerpost.schemas.forgotten import Journal
 from fingerpost.schemas.leases import lease
 from fingerpost.schemas.pins import pin, pins
@@ -383,6 +384,28 @@ def test_a_refused_input_leaves_nothing_either(tmp_path: Path) -> None:
     assert traces(tmp_path) == []
     assert outcome.proof["inputs_rewritten"] == 1
     assert runs(store, newest=1)[0]["state"] == "failed"
+
+
+def test_a_file_whose_mapping_a_run_refused_is_searched_all_the_same(tmp_path: Path) -> None:
+    """In compressed columns its bytes do not show the key."""
+    source = tmp_path / "letters.parquet"
+    rows = {"id": [KEY, *(f"d{n}" for n in range(300))], "title": ["a"] * 301, "text": ["some words"] * 301}
+    pq.write_table(pa.table(rows), source, compression="gzip", write_statistics=False)
+    assert KEY.encode() not in source.read_bytes()
+    request = RunRequest(
+        profile="tiny",
+        store=str(tmp_path / "store"),
+        input=str(source),
+        collection="letters",
+        day=DAYS[0],
+        columns={"kind": "gone"},
+    )
+    with pytest.raises(InputError, match="expected a column 'gone' for kind"):
+        run_flow("featurize_corpus", request, quiet=True)
+    store = Store(str(tmp_path / "store"))
+    assert [(file.path, file.rows) for file in erasing.listing(store, KEY, "letters").inputs] == [(str(source), 1)]
+    assert erasing.forget(store, KEY, "letters").proof["inputs_rewritten"] == 1
+    assert KEY not in pq.read_table(source)["id"].to_pylist()
 
 
 @pytest.mark.parametrize("key", ["ab-1", "https://example.org/letters/of/a/long/name/" + "z" * 9])

@@ -72,19 +72,27 @@ def _inputs_with(records: list[dict[str, Any]], wanted: Suppressed, texts: list[
         except FingerpostError:
             continue  # it was deleted
         for file in files:
-            try:
-                source = FileSource(str(file), tuple(sorted(columns.items())))
-                known = domains.form_of(form)
-                reading = scan(source, wanted, form=known, keep=True)
-                rows, problem = count_rows(file, columns, wanted, known), ""
-                said = (text for row in reading.forgotten or () for text in texts_of(row, wanted, known.texts))
-                texts += [text for text in dict.fromkeys(said) if text not in texts]
-            except FingerpostError as error:
-                rows, problem = 0, str(error)
-            if rows or (problem and wanted_in(file, wanted)):
-                found[form, str(file.resolve())] = InputFile(str(file), columns, rows, problem, form)
+            one = _searched(file, form, columns, wanted, texts)
+            if one.problem and columns and not (other := _searched(file, form, {}, wanted, texts)).problem:
+                # A run that failed for its mapping read nothing; the file may have the key all the same.
+                one = other
+            if one.rows or (one.problem and wanted_in(file, wanted)):
+                found[form, str(file.resolve())] = one
     readable = {file.path for file in found.values() if not file.problem}
     return [file for file in found.values() if not file.problem or file.path not in readable]
+
+
+def _searched(file: Path, form: str, columns: dict[str, str], wanted: Suppressed, texts: list[str]) -> InputFile:
+    """A file and how many of its rows have the key, or why it cannot be told; their texts are added to ``texts``."""
+    known = domains.form_of(form)
+    try:
+        reading = scan(FileSource(str(file), tuple(sorted(columns.items()))), wanted, form=known, keep=True)
+        rows = count_rows(file, columns, wanted, known)
+    except FingerpostError as error:
+        return InputFile(str(file), columns, 0, str(error), form)
+    said = (text for row in reading.forgotten or () for text in texts_of(row, wanted, known.texts))
+    texts += [text for text in dict.fromkeys(said) if text not in texts]
+    return InputFile(str(file), columns, rows, form=form)
 
 
 def _no_table(path: Path, form: str, wanted: Suppressed) -> dict[tuple[str, str], InputFile]:
