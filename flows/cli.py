@@ -13,7 +13,7 @@ from fingerpost.flows.commands.options import without_urls_in_files
 from fingerpost.flows.domains.domain import Domain, named
 from fingerpost.flows.run.garbage import while_starting
 from fingerpost.flows.run.loggers import silence
-from fingerpost.flows.run.plain_text import check_arguments, echo, write_anything
+from fingerpost.flows.run.plain_text import check_arguments, echo, reader_gone, write_anything
 from fingerpost.schemas.errors import FingerpostError, UsageError
 
 _HELP = "From documents to published, checked, versioned retrieval artifacts."
@@ -98,7 +98,8 @@ app = application()
 def main() -> None:
     """Runs a command; an error is one line on standard error.
 
-    Exit codes: 1 for a failure, 2 for wrong usage (nothing was begun), 130 where it was stopped by Ctrl-C.
+    Exit codes: 1 for a failure, 2 for wrong usage (nothing was begun), 130 where it was stopped by Ctrl-C, 141 where
+    whoever read its output has ended.
     """
     while_starting()
     silence()
@@ -113,7 +114,7 @@ def main() -> None:
         echo("fingerpost: stopped; finished stages are kept, run again to continue", err=True)
         sys.exit(130)
     except BrokenPipeError:
-        sys.exit(141)
+        reader_gone()
     except Exception as problem:
         from fingerpost.flows.run.faults import told
 

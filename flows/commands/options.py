@@ -13,6 +13,7 @@ from fingerpost.flows.run.flow_names import flow_names
 from fingerpost.schemas.errors import UsageError
 from fingerpost.schemas.inputs.local_paths import url_of
 from fingerpost.schemas.urls import has_credentials
+from fingerpost.schemas.wording import shown
 
 StoreOption = Annotated[
     str,
@@ -53,7 +54,17 @@ ProfileOption = Annotated[str, profile_option()]
 FlowArgument = Annotated[str, typer.Argument(help=" or ".join(flow_names()))]
 #: The names of all products for help texts: "ann.index or xmr.ranker or ...".
 PRODUCT_NAMES = " or ".join(domains.products())
-ProductOption = Annotated[str, typer.Option("--product", help=f"which product: {PRODUCT_NAMES}")]
+
+
+def _known_product(name: str) -> str:
+    if name not in (known := domains.products()):
+        raise UsageError(f"--product: expected one of {', '.join(known)}, got {shown(name)}; choose one of them")
+    return name
+
+
+ProductOption = Annotated[
+    str, typer.Option("--product", help=f"which product: {PRODUCT_NAMES}", callback=_known_product)
+]
 #: The query of each product that answers queries, for help texts.
 PRODUCT_QUERIES = "; ".join(
     f"{name}: {product.queries}" for name, product in domains.products().items() if product.queries
