@@ -156,7 +156,8 @@ class HnswBuilder:
             cap = params.max_neighbors * (2 if level == 0 else 1)
             if indptr is None or indices is None or len(indptr) != len(nodes) + 1:
                 raise GraphError(f"state: expected lists of {len(nodes)} nodes on level {level}; start again")
-            pointers, ids = np.require(indptr, np.int64, "CA"), np.require(indices, np.uint32, "CA")
+            pointers = np.require(indptr, np.int64, ["C", "A"])
+            ids = np.require(indices, np.uint32, ["C", "A"])
             degrees = np.diff(pointers)
             if pointers[0] != 0 or pointers[-1] != len(ids) or degrees.min() < 0 or degrees.max() > cap:
                 raise GraphError(f"state: expected lists of at most {cap} nodes on level {level}; start again")
