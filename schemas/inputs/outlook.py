@@ -119,7 +119,7 @@ def _column(cells: "pa.Array | Sequence[Any]", rows: int) -> ColumnOutlook:
 
 
 def expected_distinct(values: Sequence[Any], rows: float) -> float:
-    """The expected number of distinct values in a number of rows, of which the first have these."""
+    """The expected number of distinct values of ``rows`` rows, the first of which have these values."""
     seen, known = len(values), len(set(values))
     most = known * rows / max(seen, 1)
     few = known * (rows / max(seen, 1)) ** _HEAPS

@@ -163,7 +163,7 @@ class HnswBuilder:
                 raise GraphError(f"state: expected lists of at most {cap} nodes on level {level}; start again")
             if len(ids) and (int(ids.max()) >= inserted or not (tops[ids] >= level).all()):
                 raise GraphError(f"state: expected nodes of level {level} in its lists, got others; start again")
-            builder._builder.restore_level(level, nodes, pointers, ids)
+            builder._builder.restore_level(level, nodes, pointers, ids, threads=threads)
         builder._builder.restore_end(inserted, distances, expansions)
         return builder
 

@@ -29,7 +29,7 @@ from fingerpost.tasks.ann.search import (
     checked_vectors,
     no_direction,
 )
-from fingerpost.tasks.ann.set_products import by_sets, nearest_of_set, prepared_rows, squared_lengths
+from fingerpost.tasks.ann.set_products import by_sets, nearest_of_set, prepared_rows
 
 #: Version of the arrays' meaning; the first of ``numbers``.
 FORMAT = 1
@@ -206,7 +206,7 @@ class PackedIndex:
         sets = keep_rows(keep, size=self.size, queries=len(rows))
         methods = packed_methods(
             sets.counts,
-            np.bincount(sets.owners(len(rows)), minlength=sets.sets),
+            sets.shared(len(rows)),
             size=self.size,
             columns=self.header.dim,
             ef=max(ef, k),
@@ -252,7 +252,7 @@ class PackedIndex:
         held = self.kept(rows)
         asked = prepared_rows(queries, "queries", self.metric)
         halved = self.metric == "cosine" and self.header.keeping == "bits12"
-        found = nearest_of_set(asked, held, squared_lengths(held), rows, k, "l2" if halved else self.metric)
+        found = nearest_of_set(asked, held, rows, k, "l2" if halved else self.metric)
         return replace(found, distances=found.distances * np.float32(0.5)) if halved else found
 
     @cached_property
