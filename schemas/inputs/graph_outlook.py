@@ -79,7 +79,7 @@ def _first(path: str) -> Iterator[tuple[str, str]]:
 
 
 def _of_pairs(pairs: Sequence[tuple[str, str]], lines: float) -> GraphOutlook:
-    """Of the heads and tails of the first of so many lines; an empty tail is no entity."""
+    """Of the heads and tails of the first lines, and the number of all; an empty tail is no entity."""
     heads = [head for head, _ in pairs]
     both = [key for head, tail in pairs for key in (head, tail or head)]
     entities = max(expected_distinct(both, 2 * lines), expected_distinct(heads, lines))
