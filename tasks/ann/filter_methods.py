@@ -97,7 +97,7 @@ def _product(rows: Numbers, shared: Numbers, columns: int) -> Numbers:
     # Products of many rows do not stay in the caches until the nearest are selected.
     each = 1 + 0.0225 * columns + 3 * rows / (rows + 8_000)
     once = 25_000 + rows * (50 + 0.8 * columns)
-    return once / shared + rows * each + 700 + 1.3 * columns
+    return once / shared + rows * each + 350 + 0.8 * columns
 
 
 def _chosen(rows: Numbers, scan: Numbers, product: Numbers, *, size: int, met: float, ef: int) -> NDArray[np.uint8]:
@@ -106,6 +106,8 @@ def _chosen(rows: Numbers, scan: Numbers, product: Numbers, *, size: int, met: f
     scan, product: what the two cost. met: what a node costs that a graph search compares.
     """
     share = _where(rows < 1, 1.0, rows) / max(size, 1)
+    # A scan looks through all bits of a set.
+    scan = scan + 300 + 0.01 * size
     compare = (ef / share + 15) * 13 * met
     cross = (ef + 25) * (4_500 + 13 * met)
     compared = share >= COMPARED_SHARE
