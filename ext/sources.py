@@ -40,6 +40,8 @@ EXTENSIONS: dict[str, tuple[str, ...]] = {
         "deferred.hpp",
         "deferred_search.hpp",
         "deferred_estimate.hpp",
+        "packed_codes.hpp",
+        "packed_query.hpp",
         "parallel.hpp",
         *_GRAPH,
         *_BUILD,

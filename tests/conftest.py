@@ -120,9 +120,7 @@ def forked_workers() -> Iterator[None]:
     """Dask's workers are forked from a process that has imported the stages: they start, and a killed one is replaced, soon."""
     import dask
 
-    multiprocessing.get_context("forkserver").set_forkserver_preload(
-        ["distributed", "fingerpost.flows.run.catalog", "tests.support.unflushed", "tests.unit.xmr.logged"]
-    )
+    multiprocessing.get_context("forkserver").set_forkserver_preload(["distributed", "tests.support.forked"])
     forkserver.ensure_running()
     with dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"}):
         yield

@@ -9,8 +9,9 @@ from fingerpost.flows.run.flow_names import NIGHTLY
 from fingerpost.flows.run.input_days import check_own_day, has_own_import
 from fingerpost.flows.run.profiles import value_at
 from fingerpost.schemas.inputs.days import DAY
-from fingerpost.schemas.inputs.files import check_local, input_files
+from fingerpost.schemas.inputs.files import input_files
 from fingerpost.schemas.inputs.forms import checked_mapping
+from fingerpost.schemas.inputs.local_paths import check_local
 
 
 def check_inputs(settings: Settings, flow: str) -> None:

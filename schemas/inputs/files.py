@@ -3,7 +3,6 @@
 import gzip
 import hashlib
 import json
-import re
 import stat
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,7 +15,6 @@ import pyarrow as pa
 from fingerpost.schemas.arrow_files import owned, parquet_file
 from fingerpost.schemas.errors import InputError
 from fingerpost.schemas.inputs.limits import limits
-from fingerpost.schemas.urls import without_credentials
 
 _KINDS = {
     ".parquet": "Parquet",
@@ -42,8 +40,6 @@ _FOREIGN = (
     (b"\xfe\xff", "text in UTF-16", "convert it to UTF-8"),
 )
 _PARQUET = b"PAR1"
-#: A URL, also one whose slashes were joined as those of paths are; a drive has one letter.
-_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/+")
 #: Bytes read at a time.
 _CHUNK = 2**20
 _NODES = (
@@ -54,22 +50,11 @@ _NODES = (
 )
 
 
-def check_local(path: str | Path) -> None:
-    """InputError for a URL: input files are those of this machine's file systems."""
-    if (found := _URL.match(str(path))) and not Path(path).exists():
-        url = f"{found[1]}://{str(path)[found.end() :]}"
-        raise InputError(
-            f"{without_credentials(url)}: expected a path on this machine, got a URL; copy the file to this machine, or"
-            " mount what it is in, and name its path"
-        )
-
-
 def input_files(path: str | Path) -> list[Path]:
     """The files of an input, sorted by name; InputError if there are no readable files.
 
     A folder holds only Parquet files; names that start with a dot or an underscore are ignored.
     """
-    check_local(path)
     root = Path(path)
     with readable(root):
         if not root.exists():

@@ -1,8 +1,8 @@
-"""What graphs and links will bring, told from the numbers of their lines and from their first ones: for plans of runs."""
+"""What graphs and links will bring, told from the numbers of their lines and from the first ones: for plans of runs."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 
 from fingerpost.schemas.inputs.files import input_files
@@ -10,10 +10,11 @@ from fingerpost.schemas.inputs.formats import Reading, read_file
 from fingerpost.schemas.inputs.forms import Form, checked_mapping
 from fingerpost.schemas.inputs.graph_cells import cells_of
 from fingerpost.schemas.inputs.graph_lines import opened_lines
+from fingerpost.schemas.inputs.graph_links import DECISIONS, LINKS, REVIEWED_LINKS, LinkFile, LinkSource, ReviewedLinks
 from fingerpost.schemas.inputs.graph_sources import GraphSource
 from fingerpost.schemas.inputs.graphs_rdf import NTriples
 from fingerpost.schemas.inputs.graphs_tables import SharedColumn, TableGraph
-from fingerpost.schemas.inputs.graphs_triples import TRIPLES, Dbp15kSide, TripleFile
+from fingerpost.schemas.inputs.graphs_triples import TRIPLES, Dbp15kLinks, Dbp15kSide, TripleFile
 from fingerpost.schemas.inputs.outlook import expected_distinct, row_count
 
 #: Lines of a graph whose entities are counted, beyond which their number is expected to go on as it did.
@@ -44,6 +45,25 @@ def graph_outlook(source: GraphSource) -> GraphOutlook | None:
     return _of_table(source) if isinstance(source, TableGraph) else None
 
 
+def links_outlook(source: LinkSource) -> tuple[float, float]:
+    """The expected pairs of the same entity, and of two; InputError if the first links cannot be read."""
+    if isinstance(source, Dbp15kLinks):
+        files = [Path(source.path) / name for name in ("ref_ent_ids", "sup_ent_ids")]
+        return sum(_lines(file) for file in files if file.is_file()), 0.0
+    if not isinstance(source, LinkFile | ReviewedLinks):
+        return 0.0, 0.0
+    given = isinstance(source, LinkFile)
+    form, mapping = (LINKS, checked_mapping(dict(source.mapping), LINKS)) if given else (REVIEWED_LINKS, {})
+    files = input_files(source.path)
+    batch = next(read_file(files[0], Reading(mapping, form=form)))
+    labels = cells_of(batch.columns["label"]).texts.to_pylist() if "label" in batch.columns else []
+    known = [DECISIONS.get(str(label).lower()) for label in labels if label is not None]
+    rows = float(sum(map(row_count, files)))
+    if not known:
+        return (rows, 0.0) if given else (0.0, 0.0)
+    return rows * known.count(1) / len(labels), rows * known.count(0) / len(labels)
+
+
 def _lines(file: Path) -> float:
     with opened_lines(file) as lines:
         return float(sum(1 for _ in lines))
@@ -59,15 +79,11 @@ def _first(path: str) -> Iterator[tuple[str, str]]:
 
 
 def _of_pairs(pairs: Sequence[tuple[str, str]], lines: float) -> GraphOutlook:
-    """Of the heads and tails of the first of so many lines."""
+    """Of the heads and tails of the first of so many lines; an empty tail is no entity."""
     heads = [head for head, _ in pairs]
-    tails = [tail for _, tail in pairs if tail]
-    share = lines / max(len(pairs), 1)
-    both = expected_distinct(
-        list(chain.from_iterable(zip(heads, (tail or head for head, tail in pairs), strict=True))), 2 * lines
-    )
-    entities = max(both, expected_distinct(heads, lines))
-    return GraphOutlook(entities, entities, len(tails) * share)
+    both = [key for head, tail in pairs for key in (head, tail or head)]
+    entities = max(expected_distinct(both, 2 * lines), expected_distinct(heads, lines))
+    return GraphOutlook(entities, entities, sum(bool(tail) for _, tail in pairs) * lines / max(len(pairs), 1))
 
 
 def _of_triples(source: TripleFile) -> GraphOutlook:

@@ -18,6 +18,8 @@ from fingerpost.schemas.inputs.forms import DOCUMENTS, Form, checked_mapping
 
 #: The power of the rows by which distinct values grow beyond the first rows.
 _HEAPS = 0.7
+#: The most of the first rows whose vectors are kept: enough to build a small graph of.
+_VECTORS = 8192
 #: The fraction of distinct values from which a column is expected to repeat none.
 _NEARLY_ALL = 0.98
 
@@ -143,4 +145,7 @@ def _vectors(batch: RawBatch) -> np.ndarray | None:
     if cells.null_count or not len(cells) or len(lengths.unique()) != 1 or not lengths[0].as_py():
         return None
     numbers = cells.flatten()
-    return None if numbers.null_count else numbers.to_numpy(zero_copy_only=False).reshape(len(cells), -1)
+    if numbers.null_count:
+        return None
+    # A copy: a view would keep all that was read.
+    return numbers.to_numpy(zero_copy_only=False).reshape(len(cells), -1)[:_VECTORS].copy()
