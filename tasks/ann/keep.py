@@ -159,6 +159,10 @@ def _listed(rows: NDArray[np.generic], size: int, query: int) -> NDArray[np.uint
     # As numbers without a sign, those below 0 are beyond any size.
     if len(rows) and int(numbers.view(np.uint64).max()) >= size:
         raise ValueError(f"keep of query {query}: expected rows 0 to {size - 1}, got others; choose among the index's")
+    if len(rows) * WORD < size:
+        bits = np.zeros(-(-size // WORD), dtype=np.uint64)
+        np.bitwise_or.at(bits, numbers // WORD, np.left_shift(np.uint64(1), (numbers % WORD).astype(np.uint64)))
+        return bits
     mask = np.zeros(-(-size // WORD) * WORD, dtype=np.bool_)
     mask[numbers] = True
     return np.packbits(mask, bitorder="little").view("<u8").astype(np.uint64, copy=False)
