@@ -18,6 +18,8 @@ from fingerpost.schemas.inputs.forms import DOCUMENTS, Form, checked_mapping
 
 #: The power of the rows by which distinct values grow beyond the first rows.
 _HEAPS = 0.7
+#: The most of the first rows whose vectors are kept: enough to build a small graph of.
+_VECTORS = 8192
 #: The fraction of distinct values from which a column is expected to repeat none.
 _NEARLY_ALL = 0.98
 
@@ -113,13 +115,18 @@ def _is_text(cells: "pa.Array | Sequence[Any]") -> bool:
 
 def _column(cells: "pa.Array | Sequence[Any]", rows: int) -> ColumnOutlook:
     values = [_plain(cell) for cell in cells]
+    return ColumnOutlook(expected_distinct(values, rows), _length(values))
+
+
+def expected_distinct(values: Sequence[Any], rows: float) -> float:
+    """The expected number of distinct values of ``rows`` rows, the first of which have these values."""
     seen, known = len(values), len(set(values))
     most = known * rows / max(seen, 1)
     few = known * (rows / max(seen, 1)) ** _HEAPS
     # Where rows of a value stand together, later rows are of other values.
     changes = 1 + sum(one != other for one, other in pairwise(values))
     apart = known >= _NEARLY_ALL * min(seen, changes)
-    return ColumnOutlook(most if apart else max(few, float(known)), _length(values))
+    return most if apart else max(few, float(known))
 
 
 def _length(cells: "pa.Array | Sequence[Any]") -> float:
@@ -133,9 +140,16 @@ def _plain(cell: Any) -> Any:
 
 
 def _vectors(batch: RawBatch) -> np.ndarray | None:
+    """The vectors of the rows, without those that an import quarantines; None where a row has none, or most are bad."""
     cells = vector_cells(batch.columns.get("vector", pa.nulls(len(batch.rows))), lambda *_: None)
-    lengths = pc.list_value_length(cells)
-    if cells.null_count or not len(cells) or len(lengths.unique()) != 1 or not lengths[0].as_py():
+    if cells.null_count or not len(cells):
         return None
-    numbers = cells.flatten()
-    return None if numbers.null_count else numbers.to_numpy(zero_copy_only=False).reshape(len(cells), -1)
+    lengths = pc.list_value_length(cells).to_numpy()
+    known, counts = np.unique(lengths, return_counts=True)
+    if not (usual := int(known[counts.argmax()])):
+        return None
+    alike = cells.filter(pa.array(lengths == usual))
+    vectors: np.ndarray = alike.flatten().to_numpy(zero_copy_only=False).reshape(-1, usual)
+    good = np.isfinite(vectors).all(axis=1) & vectors.any(axis=1)
+    # A copy: a view would keep all that was read.
+    return vectors[np.flatnonzero(good)[:_VECTORS]] if 2 * int(good.sum()) > len(cells) else None
