@@ -139,7 +139,7 @@ def test_a_run_and_its_processes_start_in_such_a_folder(folder: Path, tmp_path: 
             "--day",
             "2026-01-02",
             "--set",
-            "run.workers=2",
+            "run.workers=1",
         ),
         PREFECT_HOME=str(prefect),
     )
