@@ -276,6 +276,8 @@ class Searcher {
         const uint32_t neighbour = id_at(group, lane);
         // One that is screened out is not marked: another node may lead to it, and estimate it nearer.
         if (!visited_.insert(neighbour)) continue;
+        // Where blocks differ in size, finding one is a wait of its own.
+        if (tables_.stride == 0) prefetch(tables_.first + neighbour);
         const size_t place = frontier_.insert(Frontier::key(estimates[lane], neighbour, 0));
         if (place < frontier_.cursor() + kSoon) fetch_row(neighbour);
       }
