@@ -25,7 +25,12 @@ from fingerpost.schemas.python_source import parsed
 #: The package that ours are installed in. It does not count: artifacts of the time before it had one stay.
 _PACKAGE = "fingerpost."
 #: Modules whose code determines results. The stage machinery and the loaders only transport them.
-_HASHED = ("fingerpost.tasks.", "fingerpost.schemas.matrices", "fingerpost.schemas.inputs")
+_HASHED = (
+    "fingerpost.tasks.",
+    "fingerpost.schemas.matrices",
+    "fingerpost.schemas.tensors",
+    "fingerpost.schemas.inputs",
+)
 _UNHASHED = tuple(
     f"fingerpost.tasks.{name}"
     for name in ("stage", "stage_run", "environment", "shards", "ledger", "code", "same_code", "recent")

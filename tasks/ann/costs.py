@@ -24,6 +24,8 @@ _CACHES = 0.16
 _MERGED = 0.4
 #: Memory of a process that runs a flow, and of one that computes shards, in bytes.
 _FLOW, _WORKER = 350e6, 230e6
+#: Memory that the former keeps once it has started an executor and estimated what is left, in bytes.
+_STARTED = 60e6
 #: Seconds until the processes of an executor have started.
 _START = 4.0
 #: Seconds for a number: read from a file and checked, compared exactly, packed.
@@ -106,7 +108,7 @@ def index_costs(work: IndexWork, timed: Probe) -> Mapping[str, Cost]:
     store = float(n) * (d if work.whole else d * _FLOAT)
     packed = store + lists + n * _LINE
     build = build_seconds(n, timed)
-    read, held = numbers * _READ, _FLOW + vectors
+    read, held = numbers * _READ, _FLOW + _STARTED + vectors
     # Vectors that are kept as they are lie in memory once.
     lent = 0.0 if work.whole or work.params.metric == "cosine" or d % _PADDED else vectors
     opened = held + 2 * graph + packed - lent + 0.1 * vectors
@@ -142,7 +144,7 @@ def _sharded(work: IndexWork, timed: Probe, single: Cost) -> dict[str, Cost]:
     merged = work.rows * work.dim * _READ + rounds * _MERGED * build_seconds(work.rows, timed) / work.threads**0.93
     return {
         "build_graph_shards": Cost(built, max(_FLOW, _WORKER + memory), single.stored),
-        "merge_graph_shards": Cost(merged, single.peak, single.stored),
+        "merge_graph_shards": Cost(merged, single.peak + single.stored, single.stored),
     }
 
 

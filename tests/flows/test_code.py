@@ -148,10 +148,17 @@ def test_readers_of_inputs_count_for_what_reads_them(edit: Edit) -> None:
     assert not changed(before) & {"count_ngrams", "build_graph"}
 
 
-def test_how_matrices_are_stored_counts(edit: Edit) -> None:
+@pytest.mark.parametrize(
+    ("module", "users"),
+    [
+        ("matrices", {"fit_projection", "embed_documents", "count_ngrams"}),
+        ("tensors", {"build_graph", "compute_finger_tables"}),
+    ],
+)
+def test_how_matrices_are_stored_counts(module: str, users: set[str], edit: Edit) -> None:
     before = hashes()
-    edit("fingerpost.schemas.matrices", lambda source: source.replace("n, d", "rows, d") + "\nMORE = 1\n")
-    assert {"fit_projection", "embed_documents", "build_graph", "count_ngrams"} <= changed(before)
+    edit(f"fingerpost.schemas.{module}", lambda source: source.replace("n, d", "rows, d") + "\nMORE = 1\n")
+    assert users <= changed(before)
 
 
 def test_of_a_stages_own_file_only_what_it_uses_counts(edit: Edit) -> None:

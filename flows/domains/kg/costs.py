@@ -44,12 +44,13 @@ _LAWS = {
     "weigh_attributes": Law("entities", 0.35, held=20, stored=0.6),
     "find_rivals": Law("aligned", 0.25, held=15, stored=0.07, shards=True),
     "label_pairs (labels)": Law("labels", 0.04, stored=0.01),
-    "compare_pairs": Law("labels", 0.35, held=60, stored=1.75),
+    "compare_pairs": Law("labels", 0.35, held=30, stored=1.75),
     "train_baseline (baseline)": Law("labels", 0.8, held=40, stored=0.18),
     # Of all epochs; most trainings end after fewer, that of the sample after 11 s.
-    "train_aligner": Law("aligner", 20.0, held=120, stored=2.2),
-    "fit_scorer": Law("labels", 2.0, held=110, stored=0.42),
-    "score_labelled": Law("labels", 0.15, held=60, stored=0.02),
+    "train_aligner": Law("aligner", 20.0, held=50, stored=2.2),
+    # Of as many trees as help; of the sample they are few, and take 2 s.
+    "fit_scorer": Law("labels", 6.0, held=50, stored=0.42),
+    "score_labelled": Law("labels", 0.15, held=30, stored=0.02),
     "score_pairs": Law("aligned", 1.0, held=40, stored=0.16, shards=True),
     "calibrate_alignment": Law("labels", 0.25, held=20),
     "decide_matches": Law("aligned", 0.02),

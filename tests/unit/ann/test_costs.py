@@ -41,9 +41,11 @@ def test_a_build_grows_somewhat_faster_than_its_rows() -> None:
 
 
 def test_a_million_descriptors_cost_what_was_measured() -> None:
-    """On two cores of a server processor: build 167 s at 1,530 MB, 361 MB packed, 84 MB of neighbours."""
+    """On two cores of a server processor: build 167 s, at 1,399 MB, 361 MB packed, 84 MB of neighbours."""
     costs = index_costs(WORK, TIMED)
-    assert costs["build_graph"].peak == pytest.approx(1_530 * 2**20, rel=0.2)
+    assert costs["build_graph"].peak == pytest.approx(1_399 * 2**20, rel=0.1)
+    # The peak of the whole run.
+    assert costs["build_graph"].peak > max(cost.peak for name, cost in costs.items() if name != "build_graph")
     assert costs["pack_index"].stored == pytest.approx(361.2e6, rel=0.1)
     assert costs["find_neighbors"].stored == pytest.approx(83.6e6, rel=0.05)
     assert vector_costs(1_000_000, 128, stored_row=99.0)["take_vectors"].stored == pytest.approx(517.1e6, rel=0.01)
