@@ -29,9 +29,11 @@ class Frontier {
   }
   static uint32_t id_of(uint64_t key) { return static_cast<uint32_t>(key) >> 2; }
 
-  void reset(size_t capacity) {
+  // most: the nodes of one crowd that are wanted at least.
+  void reset(size_t capacity, size_t most = 0) {
     capacity_ = capacity;
-    if (keys_.size() < capacity + 1) keys_.resize(capacity + 1);
+    if (keys_.size() < Crowds::largest(capacity) + 1) keys_.resize(Crowds::largest(capacity) + 1);
+    crowds_.reset(capacity, most, 0.0f);
     size_ = cursor_ = 0;
   }
   size_t size() const { return size_; }
@@ -80,6 +82,15 @@ class Frontier {
     keys_[at] = corrected;
     cursor_ = std::min(cursor_, at);
   }
+  // See Crowds.
+  void widen(float range) { crowds_.widen(range); }
+  // Makes room where the node at the cursor is in a crowd; true where the cursor may then be at another.
+  bool make_room() {
+    if (!Crowds::close(size_, capacity_) || !crowds_.at(keys_.data(), size_, cursor_)) return false;
+    size_ = crowds_.thin(keys_.data(), size_, &capacity_);
+    cursor_ = 0;
+    return true;
+  }
   void expand() { keys_[cursor_] |= expanded; }
   // The node that comes up after the one at the cursor; kNone where there is none.
   uint32_t following() const {
@@ -103,6 +114,7 @@ class Frontier {
   }
   std::vector<uint64_t> keys_;
   size_t capacity_ = 0, size_ = 0, cursor_ = 0;
+  Crowds crowds_;
 };
 
 // Vectors as they are compared, rows of padded(dim) floats on cache lines.
@@ -139,13 +151,17 @@ class Searcher {
         projection_(padded(tables.layout.rank)), words_(tables.layout.words() + 1) {}
 
   // query: padded floats, of length one under cosine.
-  void search(const float* query, size_t ef, Work& work) {
+  void search(const float* query, size_t ef, size_t k, Work& work) {
     set_query(query);
     visited_.reset(rows_.n);
-    frontier_.reset(ef);
+    frontier_.reset(ef, k);
     enter(work);
     while (frontier_.advance()) {
-      const uint64_t head = frontier_[frontier_.cursor()];
+      uint64_t head = frontier_[frontier_.cursor()];
+      if ((head & Frontier::exact) && frontier_.make_room()) {
+        if (!frontier_.advance()) break;
+        head = frontier_[frontier_.cursor()];
+      }
       if (!(head & Frontier::exact)) {
         measure(query, work);
         continue;
@@ -241,15 +257,18 @@ class Searcher {
     starts_.reset(kStarts);
     work.estimates += count;
     alignas(64) float estimates[16];
+    float farthest = -std::numeric_limits<float>::infinity();
     const uint8_t* group = tables_.entries + kLine;
     for (uint32_t first = 0; first < count; first += 16, group += kLine * tables_.layout.group_lines()) {
       uint32_t mask = estimate(group, starts_.bound(), estimates);
+      for (uint32_t i = 0; i < 16 && first + i < count; ++i) farthest = std::max(farthest, estimates[i]);
       if (count - first < 16) mask &= (1u << (count - first)) - 1u;
       for (; mask; mask &= mask - 1) {
         const int lane = __builtin_ctz(mask);
         starts_.insert(Frontier::key(estimates[lane], id_at(group, lane), 0));
       }
     }
+    if (starts_.size() > 0) frontier_.widen(farthest - distance_of(starts_[0]));
     for (size_t i = 0; i < starts_.size(); ++i) {
       const uint32_t id = Frontier::id_of(starts_[i]);
       if (!visited_.insert(id)) continue;
@@ -325,7 +344,7 @@ inline int64_t search(const Rows& rows, const Tables& tables, const float* queri
       return;
     }
     Searcher& searcher = searchers[thread];
-    searcher.search(query[thread].data(), std::max(ef, k), work[thread]);
+    searcher.search(query[thread].data(), std::max(ef, k), k, work[thread]);
     const Frontier& found = searcher.found();
     for (size_t j = 0; j < k; ++j) {
       const bool there = j < found.size();
