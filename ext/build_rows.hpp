@@ -18,6 +18,7 @@
 #include "byte_kernels.hpp"
 #include "graph.hpp"
 #include "parallel.hpp"
+#include "row_passes.hpp"
 
 namespace fingerpost {
 
@@ -31,6 +32,7 @@ class BuildRows {
 
   // Chooses the form and makes the rows. The result does not depend on the number of threads.
   void make(int threads) {
+    passes_ = row_passes();
     check_lengths(threads);
     if (bad_row_ != kNone) return;
     float low = 0, high = 0;
@@ -153,12 +155,23 @@ class BuildRows {
     length_.resize(n_);
     std::vector<uint32_t> bad((n_ + kBlock - 1) / kBlock, kNone);
     blocks(threads, [&](size_t block, size_t from, size_t to) {
-      for (size_t i = from; i < to; ++i) {
-        double squares = 0.0;
-        for (size_t j = 0; j < dim_; ++j) squares += static_cast<double>(raw(i)[j]) * static_cast<double>(raw(i)[j]);
-        length_[i] = std::sqrt(squares);
-        const bool fine = squares > 1e-300 && std::isfinite(squares);
-        if (metric_ == Metric::cosine && !fine && bad[block] == kNone) bad[block] = static_cast<uint32_t>(i);
+      // Each in the order of its columns, some rows at once: one sum alone would wait for every addition.
+      constexpr size_t kRows = 8;
+      for (size_t i = from; i < to; i += kRows) {
+        const size_t rows = std::min(kRows, to - i);
+        const float* values[kRows];
+        double squares[kRows] = {};
+        for (size_t r = 0; r < kRows; ++r) values[r] = raw(i + std::min(r, rows - 1));
+        for (size_t j = 0; j < dim_; ++j) {
+          for (size_t r = 0; r < kRows; ++r) {
+            squares[r] += static_cast<double>(values[r][j]) * static_cast<double>(values[r][j]);
+          }
+        }
+        for (size_t r = 0; r < rows; ++r) {
+          length_[i + r] = std::sqrt(squares[r]);
+          const bool fine = squares[r] > 1e-300 && std::isfinite(squares[r]);
+          if (metric_ == Metric::cosine && !fine && bad[block] == kNone) bad[block] = static_cast<uint32_t>(i + r);
+        }
       }
     });
     for (const uint32_t row : bad) bad_row_ = std::min(bad_row_, row);
@@ -172,14 +185,7 @@ class BuildRows {
       if (!whole.load(std::memory_order_relaxed)) return;
       float least = raw(from)[0], most = least;
       bool fine = true;
-      for (size_t i = from; i < to && fine; ++i) {
-        for (size_t j = 0; j < dim_; ++j) {
-          const float value = raw(i)[j];
-          fine = fine && std::fabs(value) < 8388608.0f && value == static_cast<float>(static_cast<int32_t>(value));
-          least = std::min(least, value);
-          most = std::max(most, value);
-        }
-      }
+      for (size_t i = from; i < to && fine; ++i) fine = passes_.whole(raw(i), dim_, &least, &most);
       lows[block] = least;
       highs[block] = most;
       if (!fine) whole.store(false, std::memory_order_relaxed);
@@ -194,10 +200,7 @@ class BuildRows {
     byte_stride_ = (dim_ + 63) / 64 * 64;
     bytes_ = Buffer<uint8_t>(n_ * byte_stride_);
     blocks(threads, [&](size_t, size_t from, size_t to) {
-      for (size_t i = from; i < to; ++i) {
-        uint8_t* row = bytes_.data() + i * byte_stride_;
-        for (size_t j = 0; j < dim_; ++j) row[j] = static_cast<uint8_t>(static_cast<int32_t>(raw(i)[j] - low));
-      }
+      for (size_t i = from; i < to; ++i) passes_.whole_bytes(raw(i), dim_, low, bytes_.data() + i * byte_stride_);
     });
   }
 
@@ -228,22 +231,9 @@ class BuildRows {
     for (int round = 0; round < 3; ++round) {
       const float* signs = signs_.data() + static_cast<size_t>(round) * dim_;
       for (size_t j = 0; j < dim_; ++j) out[j] *= signs[j];
-      hadamard(out, power, factor);
-      if (power < dim_) hadamard(out + dim_ - power, power, factor);
+      passes_.hadamard(out, power, factor);
+      if (power < dim_) passes_.hadamard(out + dim_ - power, power, factor);
     }
-  }
-  static void hadamard(float* values, size_t power, float factor) {
-    for (size_t half = 1; half < power; half *= 2) {
-      for (size_t i = 0; i < power; i += 2 * half) {
-        float *left = values + i, *right = values + i + half;
-        for (size_t j = 0; j < half; ++j) {
-          const float x = left[j], y = right[j];
-          left[j] = x + y;
-          right[j] = x - y;
-        }
-      }
-    }
-    for (size_t i = 0; i < power; ++i) values[i] *= factor;
   }
 
   // Fits mean, signs and step; false where one step would be too coarse for most neighbours.
@@ -252,9 +242,11 @@ class BuildRows {
     std::vector<std::vector<double>> sums(count);
     blocks(threads, [&](size_t block, size_t from, size_t to) {
       sums[block].assign(dim_, 0.0);
+      double* sum = sums[block].data();
       for (size_t i = from; i < to; ++i) {
         const double scale = metric_ == Metric::l2 || !(length_[i] > 0) ? 1.0 : 1.0 / length_[i];
-        for (size_t j = 0; j < dim_; ++j) sums[block][j] += static_cast<double>(raw(i)[j]) * scale;
+        const float* row = raw(i);
+        for (size_t j = 0; j < dim_; ++j) sum[j] += static_cast<double>(row[j]) * scale;
       }
     });
     std::vector<double> total(dim_, 0.0);
@@ -276,7 +268,7 @@ class BuildRows {
       std::vector<float> row(dim_);
       for (size_t i = from; i < to; ++i) {
         rotated(i, row.data());
-        for (const float value : row) widest[block] = std::max(widest[block], std::fabs(value));
+        widest[block] = std::max(widest[block], passes_.widest(row.data(), dim_));
       }
     });
     const float width = *std::max_element(widest.begin(), widest.end());
@@ -316,10 +308,7 @@ class BuildRows {
       std::vector<float> values(dim_);
       for (size_t i = from; i < to; ++i) {
         rotated(i, values.data());
-        uint8_t* row = bytes_.data() + i * byte_stride_;
-        for (size_t j = 0; j < dim_; ++j) {
-          row[j] = static_cast<uint8_t>(static_cast<int32_t>(std::floor(values[j] * inverse + 0.5f)) + 128);
-        }
+        passes_.codes(values.data(), dim_, inverse, bytes_.data() + i * byte_stride_);
       }
     });
   }
@@ -328,6 +317,7 @@ class BuildRows {
   size_t n_, dim_;
   Metric metric_;
   RowForm form_ = RowForm::floats;
+  RowPasses passes_{};
   uint32_t bad_row_ = kNone;
   std::vector<double> length_;  // of the rows; empty under L2
   Buffer<uint8_t> bytes_;

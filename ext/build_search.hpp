@@ -110,29 +110,36 @@ inline void search_level(const GraphView& view, const BuildRows& rows, uint32_t 
   }
 }
 
+// Walks from `best` to the nearest neighbour until none is nearer, on one upper level.
+inline Entry step_down(const GraphView& view, const BuildRows& rows, uint32_t of, Entry best, int level,
+                       BuildScratch& scratch, Counters& counters) {
+  for (bool moved = true; moved;) {
+    moved = false;
+    const uint32_t* record = view.links(best.id, level);
+    const size_t degree = record[0];
+    float* distances = scratch.room(degree);
+    ++counters.expansions;
+    counters.distances += degree;
+    for (size_t i = 0; i < degree; ++i) rows.prefetch_row(record[1 + i]);
+    rows.many(of, record + 1, degree, distances);
+    for (size_t i = 0; i < degree; ++i) {
+      best.pass(distances[i]);
+      if (pack(distances[i], record[1 + i]) < pack(best.distance, best.id)) {
+        best.move(record[1 + i], distances[i]);
+        moved = true;
+      }
+    }
+  }
+  return best;
+}
+
 // The entry point, then greedy descent through the levels above `down_to`.
 inline Entry descend(const GraphView& view, const BuildRows& rows, uint32_t of, BuildScratch& scratch,
                      Counters& counters, int down_to) {
   Entry best{view.entries[0], rows.one(of, view.entries[0])};
   ++counters.distances;
   for (int level = view.top_level; level > down_to; --level) {
-    for (bool moved = true; moved;) {
-      moved = false;
-      const uint32_t* record = view.links(best.id, level);
-      const size_t degree = record[0];
-      float* distances = scratch.room(degree);
-      ++counters.expansions;
-      counters.distances += degree;
-      for (size_t i = 0; i < degree; ++i) rows.prefetch_row(record[1 + i]);
-      rows.many(of, record + 1, degree, distances);
-      for (size_t i = 0; i < degree; ++i) {
-        best.pass(distances[i]);
-        if (pack(distances[i], record[1 + i]) < pack(best.distance, best.id)) {
-          best.move(record[1 + i], distances[i]);
-          moved = true;
-        }
-      }
-    }
+    best = step_down(view, rows, of, best, level, scratch, counters);
   }
   return best;
 }

@@ -52,17 +52,23 @@ cdef extern from "deferred_search.hpp" namespace "fingerpost::deferred" nogil:
         size_t stride
         size_t n
         Metric metric
+    cdef struct CodeMap "fingerpost::CodeMap":
+        size_t dim
+        size_t positions
+        const float* matrix
+        const float* shift
     cdef struct Tables:
         Layout layout
-        const float* directions
+        CodeMap map
         const uint8_t* lines
         size_t stride
         const uint32_t* first
         const uint8_t* entries
     cdef cppclass Searcher:
-        Searcher(const Rows&, const Tables&) except +
+        Searcher(const Rows&, const Tables&, size_t) except +
         float distance(const float*, uint32_t)
-        void set_query(const float*)
+        void project(const float*, size_t)
+        void set_query(size_t, const float*)
         void set_centre(float, float)
         uint32_t estimate(const uint8_t*, float, float*)
     size_t kMostNodes
@@ -222,7 +228,8 @@ cdef class Store:
     def __init__(self, const float[:, ::1] vectors, str metric, const float[:, ::1] directions,
                  lines, const uint32_t[::1] first, entries, *, size_t stride, int bits):
         cdef size_t n = vectors.shape[0], dim = vectors.shape[1], i
-        cdef const float[:, ::1] data, padded_directions
+        cdef const float[:, ::1] data, columns
+        cdef const float[::1] shift_view
         cdef float[:, ::1] writable
         cdef const uint8_t[:, ::1] line_view, entry_view
         self.dim, self.bad_row = dim, -1
@@ -239,21 +246,24 @@ cdef class Store:
                     self.bad_row = i
                     break
         lines, entries = _on_lines(lines), _on_lines(entries)
-        across = _padded_rows(np.asarray(directions), copied=False)
-        data, padded_directions, line_view, entry_view = rows, across, lines, entries
+        across = _columns(np.asarray(directions))
+        shift = np.zeros(across.shape[1], dtype=np.float32)
+        data, columns, shift_view, line_view, entry_view = rows, across, shift, lines, entries
         total = stride * n if stride else first[n]
         if total != <size_t>line_view.shape[0] or np.any(np.diff(np.asarray(first).astype(np.int64)) < 1):
             raise ValueError(f"blocks: expected {total} lines, got {line_view.shape[0]}; make them for this graph")
-        self.kept = (rows, across, lines, np.asarray(first), entries)
+        self.kept = (rows, across, shift, lines, np.asarray(first), entries)
         self.rows.data, self.rows.stride, self.rows.n = &data[0, 0], data.shape[1], n
         self.rows.metric = metric_of(metric)
         self.tables.layout = _layout(directions.shape[0], bits, metric)
-        self.tables.directions, self.tables.lines = &padded_directions[0, 0], &line_view[0, 0]
+        self.tables.map.dim, self.tables.map.positions = dim, columns.shape[1]
+        self.tables.map.matrix, self.tables.map.shift = &columns[0, 0], &shift_view[0]
+        self.tables.lines = &line_view[0, 0]
         self.tables.stride = stride
         if not stride:
             self.tables.first = &first[0]
         self.tables.entries = &entry_view[0, 0]
-        self.one.reset(new Searcher(self.rows, self.tables))
+        self.one.reset(new Searcher(self.rows, self.tables, 1))
 
     @property
     def nbytes(self):
@@ -289,7 +299,8 @@ cdef class Store:
         padded_query[:self.dim] = query
         if self.rows.metric == Metric.cosine and not c_normalise(&padded_query[0], self.dim):
             raise ValueError("estimate: expected a query of nonzero length for cosine, got zeros; leave it out")
-        self.one.get().set_query(&padded_query[0])
+        self.one.get().project(&padded_query[0], 1)
+        self.one.get().set_query(0, &padded_query[0])
         block = self.tables.entries if node < 0 else self.tables.lines + 64 * (
             self.tables.stride * <size_t>node if self.tables.stride else <size_t>self.tables.first[node])
         degree, c2 = (<const uint32_t*>block)[0], (<const float*>block)[1]
@@ -317,6 +328,14 @@ def _padded_rows(rows, *, copied):
         return rows
     out = aligned(n * (padded(dim) // 16)).view(np.float32).reshape(n, padded(dim))
     out[:, :dim] = rows
+    return out
+
+
+def _columns(directions):
+    """Directions (rank, dim) as columns on cache lines, with columns of zeros up to a multiple of 64."""
+    rank, dim = directions.shape
+    out = aligned(dim * ((rank + 63) // 64) * 4).view(np.float32).reshape(dim, -1)
+    out[:, :rank] = directions.T
     return out
 
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "deferred.hpp"
+#include "packed_query.hpp"
 
 namespace fingerpost {
 namespace deferred {
@@ -129,7 +130,7 @@ struct Rows {
 // Blocks of all nodes and of the entries; nothing is owned.
 struct Tables {
   Layout layout;
-  const float* directions;   // (rank, stride), padded with zeros
+  CodeMap map;               // the directions as columns, with columns of zeros up to a multiple of 64
   const uint8_t* lines;
   size_t stride;             // lines of every block; 0 where they differ
   const uint32_t* first;     // n + 1: the line at which a node's block begins, where they differ
@@ -143,16 +144,21 @@ struct Tables {
 
 class Searcher {
  public:
-  Searcher(const Rows& rows, const Tables& tables)
+  // block: queries that are projected at once, at most Mapper::kBlock.
+  Searcher(const Rows& rows, const Tables& tables, size_t block)
       : rows_(rows), tables_(tables), l2_(rows.metric == Metric::l2), distance_(l2_ ? l2_squared() : dot()),
         distance4_(l2_ ? l2_squared_x4() : dot_x4()),
         together_(std::max<size_t>(1, std::min<size_t>(kTogether, 2048 / rows.stride))),
         estimate_(l2_ ? estimate_of<true>(tables.layout.bits) : estimate_of<false>(tables.layout.bits)),
-        projection_(padded(tables.layout.rank)), words_(tables.layout.words() + 1) {}
+        mapper_(tables.map, block), words_(tables.layout.words() + 1) {}
 
-  // query: padded floats, of length one under cosine.
-  void search(const float* query, size_t ef, size_t k, Work& work) {
-    set_query(query);
+  // Projects up to `block` queries, rows.stride floats apart, of length one under cosine: directions that are
+  // read once for several queries, and not at all where a query is zero, cost a search of few nodes much less.
+  void project(const float* queries, size_t count) { mapper_.apply(queries, rows_.stride, count); }
+
+  // Searches for the k nearest of query q of those projected.
+  void search(size_t q, const float* query, size_t ef, size_t k, Work& work) {
+    set_query(q, query);
     visited_.reset(rows_.n);
     frontier_.reset(ef, k);
     enter(work);
@@ -179,26 +185,17 @@ class Searcher {
     return l2_ ? value : 1.0f - value;
   }
 
-  void set_query(const float* query) {
+  void set_query(size_t q, const float* query) {
     const Layout& layout = tables_.layout;
-    const Kernel4 four = dot_x4();
-    const Kernel one = dot();
-    const size_t dim = rows_.stride;
+    const float* projection = mapper_.mapped(q);
     float widest = 0;
-    size_t k = 0;
-    for (; k + 4 <= layout.rank; k += 4) {
-      const float* from = tables_.directions + k * dim;
-      const float* const four_rows[4] = {from, from + dim, from + 2 * dim, from + 3 * dim};
-      four(query, four_rows, dim, projection_.data() + k);
-    }
-    for (; k < layout.rank; ++k) projection_.data()[k] = one(query, tables_.directions + k * dim, dim);
-    for (k = 0; k < layout.rank; ++k) widest = std::max(widest, std::fabs(projection_.data()[k]));
-    centre_.norm2 = one(query, query, dim);
+    for (size_t k = 0; k < layout.rank; ++k) widest = std::max(widest, std::fabs(projection[k]));
+    centre_.norm2 = dot()(query, query, rows_.stride);
     centre_.unit = std::isfinite(widest) ? widest / 127.0f : 0.0f;
     int8_t* values = reinterpret_cast<int8_t*>(words_.data());
     int sum = 0;
-    for (k = 0; k < layout.rank; ++k) {
-      const int value = centre_.unit > 0.0f ? static_cast<int>(std::lrint(projection_.data()[k] / centre_.unit)) : 0;
+    for (size_t k = 0; k < layout.rank; ++k) {
+      const int value = centre_.unit > 0.0f ? static_cast<int>(std::lrint(projection[k] / centre_.unit)) : 0;
       values[k] = static_cast<int8_t>(std::max(-127, std::min(127, value)));
       sum += values[k];
     }
@@ -317,7 +314,7 @@ class Searcher {
   Kernel4 distance4_;
   size_t together_;
   Estimate estimate_;
-  Buffer<float> projection_;
+  Mapper mapper_;
   std::vector<int32_t> words_;
   Centre centre_;
   Visited visited_;
@@ -328,30 +325,38 @@ class Searcher {
 // the first query without a direction (cosine), or -1.
 inline int64_t search(const Rows& rows, const Tables& tables, const float* queries, size_t count, size_t dim, size_t k,
                       size_t ef, int threads, uint32_t* ids, float* distances, Work* total) {
-  const size_t workers = threads < 1 ? 1 : static_cast<size_t>(threads);
-  std::vector<Query> query;
+  const size_t workers = threads < 1 ? 1 : static_cast<size_t>(threads), at_once = std::min(count, Mapper::kBlock);
+  std::vector<Buffer<float>> own;
   std::vector<Searcher> searchers;
   searchers.reserve(workers);
   std::vector<Work> work(workers);
   std::vector<int64_t> bad(workers, -1);
   for (size_t t = 0; t < workers; ++t) {
-    query.emplace_back(dim);
-    searchers.emplace_back(rows, tables);
+    own.emplace_back(rows.stride * at_once);
+    searchers.emplace_back(rows, tables, at_once);
   }
-  parallel_for(0, count, threads, [&](size_t i, int thread) {
-    if (!query[thread].set(queries + i * dim, rows.metric)) {
-      if (bad[thread] < 0) bad[thread] = static_cast<int64_t>(i);
+  parallel_for(0, (count + Mapper::kBlock - 1) / Mapper::kBlock, threads, [&](size_t block, int thread) {
+    const size_t begin = block * Mapper::kBlock, size = std::min(Mapper::kBlock, count - begin);
+    float* values = own[thread].data();
+    for (size_t q = 0; q < size; ++q) {
+      std::memcpy(values + q * rows.stride, queries + (begin + q) * dim, dim * sizeof(float));
+      if (rows.metric != Metric::cosine || normalise(values + q * rows.stride, dim)) continue;
+      if (bad[thread] < 0) bad[thread] = static_cast<int64_t>(begin + q);
       return;
     }
     Searcher& searcher = searchers[thread];
-    searcher.search(query[thread].data(), std::max(ef, k), k, work[thread]);
-    const Frontier& found = searcher.found();
-    for (size_t j = 0; j < k; ++j) {
-      const bool there = j < found.size();
-      ids[i * k + j] = there ? Frontier::id_of(found[j]) : kNone;
-      distances[i * k + j] = there ? distance_of(found[j]) : std::numeric_limits<float>::infinity();
+    searcher.project(values, size);
+    for (size_t q = 0; q < size; ++q) {
+      const size_t i = begin + q;
+      searcher.search(q, values + q * rows.stride, std::max(ef, k), k, work[thread]);
+      const Frontier& found = searcher.found();
+      for (size_t j = 0; j < k; ++j) {
+        const bool there = j < found.size();
+        ids[i * k + j] = there ? Frontier::id_of(found[j]) : kNone;
+        distances[i * k + j] = there ? distance_of(found[j]) : std::numeric_limits<float>::infinity();
+      }
     }
-  }, 4);
+  });
   int64_t first = -1;
   for (size_t t = 0; t < workers; ++t) {
     *total += work[t];

@@ -29,17 +29,20 @@ def force_path(name: str) -> None:
     """Selects a SIMD path; ValueError if the CPU does not support it."""
 
 def nearest_screened(
-    screen: NDArray[np.float32],
-    limits: NDArray[np.float32],
+    products: NDArray[np.float32],
     queries: NDArray[np.float32],
     rows: NDArray[np.float32],
+    numbers: NDArray[np.int64],
     metric: str,
     k: int,
-) -> tuple[NDArray[np.uint32], NDArray[np.float32], int]:
-    """Places and distances (q, k) of the nearest of rows (m, d), and the number of rows compared again.
+    ids: NDArray[np.uint32],
+    distances: NDArray[np.float32],
+) -> int:
+    """Writes ids and distances (q, c) of the k nearest of rows (m, d), and returns the number of rows compared again.
 
-    screen: (q, m) distances by a matrix product. limits: (q,), within which at least k of them lie; what does is compared
-    again. Distances are bit for bit those of a search.
+    products: (q, m), dot products of queries (q, d) and rows by any method. numbers: int64 (m,), ascending, the ids of
+    the rows. k: at most m and c; columns beyond are padded. What may be nearest whatever the rounding of the products is
+    compared again: distances are bit for bit those of a search. ValueError for lengths that do not fit.
     """
 
 class Store:

@@ -28,8 +28,12 @@ cdef extern from "filtered_batch.hpp" namespace "fingerpost" nogil:
         const int64_t* passing
     size_t search_kept_many(const GraphStore&, const float*, size_t, const KeptSets&, const int64_t*, const uint8_t*,
                             const KeptWidths&, int, uint32_t*, float*, Counters*, uint64_t*) except +
-    void c_nearest_screened "fingerpost::nearest_screened"(const float*, const float*, const float*, const float*, size_t,
-                                                           size_t, size_t, Metric, size_t, uint32_t*, float*,
+    cdef cppclass Products:
+        const float* values
+        size_t count
+        Metric metric
+    void c_nearest_screened "fingerpost::nearest_screened"(Products, const float*, const float*, const int64_t*,
+                                                           size_t, size_t, size_t, size_t, uint32_t*, float*,
                                                            Counters*) except +
 
 
@@ -45,21 +49,24 @@ def force_path(str name):
     force_name(name)
 
 
-def nearest_screened(const float[:, ::1] screen, const float[::1] limits, const float[:, ::1] queries,
-                     const float[:, ::1] rows, str metric, size_t k):
-    cdef size_t asked = screen.shape[0], count = screen.shape[1], dim = rows.shape[1]
-    cdef Metric kind = metric_of(metric)
-    places = np.empty((asked, k), dtype=np.uint32)
-    distances = np.empty((asked, k), dtype=np.float32)
-    cdef uint32_t[:, ::1] place_view = places
-    cdef float[:, ::1] distance_view = distances
+def nearest_screened(const float[:, ::1] products, const float[:, ::1] queries, const float[:, ::1] rows,
+                     const int64_t[::1] numbers, str metric, size_t k, uint32_t[:, ::1] ids, float[:, ::1] distances):
+    cdef size_t asked = products.shape[0], count = products.shape[1], dim = rows.shape[1]
+    cdef Products given
     cdef Counters total
-    if asked == 0 or k == 0:
-        return places, distances, 0
+    if <size_t>queries.shape[0] != asked or <size_t>ids.shape[0] != asked or <size_t>distances.shape[0] != asked or \
+            <size_t>rows.shape[0] != count or <size_t>numbers.shape[0] != count or \
+            <size_t>queries.shape[1] != dim or ids.shape[1] != distances.shape[1] or k > <size_t>ids.shape[1]:
+        raise ValueError("products: expected one of each query and row, and places for k results; check the inputs")
+    if asked == 0 or count == 0 or k == 0 or dim == 0:
+        return 0
+    given.values = &products[0, 0]
+    given.count = count
+    given.metric = metric_of(metric)
     with nogil:
-        c_nearest_screened(&screen[0, 0], &limits[0], &queries[0, 0], &rows[0, 0], asked, count, dim, kind, k,
-                           &place_view[0, 0], &distance_view[0, 0], &total)
-    return places, distances, int(total.distances)
+        c_nearest_screened(given, &queries[0, 0], &rows[0, 0], &numbers[0], asked, dim, k, <size_t>ids.shape[1],
+                           &ids[0, 0], &distances[0, 0], &total)
+    return int(total.distances)
 
 
 cdef class Store:

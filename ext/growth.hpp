@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <numeric>
 #include <vector>
 
 #include "hnsw.hpp"
@@ -18,6 +19,38 @@ namespace fingerpost {
 class GrowingBuilder : public HnswBuilder {
  public:
   using HnswBuilder::HnswBuilder;
+
+  // Orders the nodes that are still to be inserted by where in the graph they belong, so that a batch finds what it reads
+  // in the caches: by the nodes that the descent meets on each level, from the top on. To be called before the first of
+  // them is inserted, after a removal.
+  void arrange(int threads) {
+    if (inserted_ == 0 || n_ - inserted_ <= kBatch || view_.top_level == 0) return;
+    const size_t workers = threads < 1 ? 1 : static_cast<size_t>(threads);
+    if (work_.size() < workers) work_.resize(workers);
+    const size_t levels = static_cast<size_t>(view_.top_level), added = n_ - inserted_;
+    std::vector<uint32_t> path(added * levels);
+    starts_.resize(n_);
+    parallel_for(inserted_, n_, threads, [&](size_t v, int thread) {
+      Work& work = work_[static_cast<size_t>(thread)];
+      const uint32_t node = static_cast<uint32_t>(v);
+      Entry entry{view_.entries[0], rows_.one(node, view_.entries[0])};
+      ++work.counters.distances;
+      for (size_t level = levels; level > 0; --level) {
+        entry = step_down(view_, rows_, node, entry, static_cast<int>(level), work.scratch, work.counters);
+        path[(v - inserted_) * levels + levels - level] = entry.id;
+      }
+      starts_[v] = entry;
+    }, 64);
+    order_.resize(n_);
+    place_.resize(n_);
+    std::iota(order_.begin(), order_.end(), 0u);
+    std::sort(order_.begin() + static_cast<std::ptrdiff_t>(inserted_), order_.end(), [&](uint32_t a, uint32_t b) {
+      const uint32_t *x = path.data() + (a - inserted_) * levels, *y = path.data() + (b - inserted_) * levels;
+      const auto differ = std::mismatch(x, x + levels, y);
+      return differ.first == x + levels ? a < b : *differ.first < *differ.second;
+    });
+    for (size_t at = 0; at < n_; ++at) place_[order_[at]] = static_cast<uint32_t>(at);
+  }
 
   // Takes nodes out, one byte each, nonzero for those that go: of the graph they leave nothing but empty lists. To be
   // called once, before nodes are inserted; at least one node must stay. Returns the number of lists that were repaired.
@@ -91,6 +124,7 @@ class GrowingBuilder : public HnswBuilder {
     work.ids.clear();
     meet(record, work.ids, mine);
     const size_t lost = mine.queue.size();
+    const bool hole = level == 0 && 4 * lost >= mine.before.size() && deep(mine.queue);
     for (size_t at = 0; at < mine.queue.size() && at < 8 * cap(level); ++at) {
       if (at >= lost && work.ids.size() >= cap(level)) break;
       meet(view_.links(mine.queue[at], level), work.ids, mine);
@@ -109,8 +143,19 @@ class GrowingBuilder : public HnswBuilder {
       }
       fill(v, level, staying, work, mine);
     }
-    if (level == 0 && 2 * (mine.before.size() - staying) >= mine.before.size()) mine.again.push_back(v);
+    if (hole || (level == 0 && 2 * lost >= mine.before.size())) mine.again.push_back(v);
     rewrite(v, level, work, mine);
+  }
+
+  // Whether of what some removed nodes lead to on level 0, half or more was removed too.
+  bool deep(const std::vector<uint32_t>& removed) const {
+    size_t all = 0, left = 0;
+    for (const uint32_t id : removed) {
+      const uint32_t* record = before_.data() + static_cast<size_t>(id) * view_.stride0;
+      for (size_t i = 0; i < record[0]; ++i) left += !gone(record[1 + i]);
+      all += record[0];
+    }
+    return 2 * left <= all;
   }
 
   // Writes work.kept and notes what is new in it.
@@ -124,8 +169,8 @@ class GrowingBuilder : public HnswBuilder {
     }
   }
 
-  // Nodes that lost half of their neighbours or more on level 0 are searched for, as if they were inserted: around a hole
-  // in the graph, what is near to each other may lie on its other side.
+  // Nodes that lost half of their neighbours or more on level 0, or a quarter to a hole in the graph, are searched for, as if
+  // they were inserted: what is near to each other around a hole may lie on its other side.
   void search_again(int threads) {
     std::sort(again_.begin(), again_.end());
     for (size_t begin = 0; begin < again_.size(); begin += kBatch) {
@@ -166,43 +211,51 @@ class GrowingBuilder : public HnswBuilder {
     again_.clear();
   }
 
-  // The first `staying` of the nodes that were met, and others by the rule of select, up to the cap, in work.kept.
+  // The first `staying` of the nodes that were met, and others by the rule of select, up to the cap, in work.kept. As there,
+  // a node is compared with those that are nearer: behind one that stays because it was there, a nearer one is not left out.
   void fill(uint32_t v, int level, size_t staying, Work& work, Repair& mine) {
-    const size_t most = cap(level);
     const size_t known = mine.distances.size(), count = mine.met.size() - known;
     mine.distances.resize(mine.met.size());
     rows_.many(v, mine.met.data() + known, count, mine.distances.data() + known);
     work.counters.distances += count;
     work.keys.clear();
-    for (size_t i = 0; i < mine.met.size(); ++i) work.keys.push_back(pack(mine.distances[i], mine.met[i]));
-    std::sort(work.keys.begin() + static_cast<std::ptrdiff_t>(staying), work.keys.end());
-    work.kept.assign(work.keys.begin(), work.keys.begin() + static_cast<std::ptrdiff_t>(staying));
-    work.ids.clear();
     size_t equal = 0;
-    for (const uint64_t key : work.kept) {
-      work.ids.push_back(id_of(key));
-      equal += rows_.twins(id_of(key), v);
+    for (size_t i = 0; i < mine.met.size(); ++i) {
+      // The lowest bit says that a node stays.
+      work.keys.push_back(pack(mine.distances[i], mine.met[i]) | (i < staying));
+      if (i < staying) equal += rows_.twins(mine.met[i], v);
     }
-    float near[4];
-    for (size_t at = staying; at < work.keys.size() && work.kept.size() < most; ++at) {
-      const uint32_t id = id_of(work.keys[at]);
-      const float limit = distance_of(work.keys[at]);
-      bool good = true;
-      for (size_t i = 0; i < work.ids.size() && good; i += 4) {
-        const size_t some = std::min<size_t>(4, work.ids.size() - i);
-        rows_.many(id, work.ids.data() + i, some, near);
-        work.counters.distances += some;
-        for (size_t j = 0; j < some; ++j) good = good && !(near[j] < limit);
+    std::sort(work.keys.begin(), work.keys.end());
+    work.kept.clear();
+    work.ids.clear();
+    size_t room = cap(level) - staying;
+    for (const uint64_t key : work.keys) {
+      const uint32_t id = id_of(key);
+      if (!(key & 1u)) {
+        if (room == 0 || !apart(id, distance_of(key), work)) continue;
+        if (rows_.twins(id, v)) {
+          if (equal >= cap(level) / 2) continue;
+          ++equal;
+        }
+        --room;
       }
-      if (good && rows_.twins(id, v)) {
-        good = equal < most / 2;
-        if (good) ++equal;
-      }
-      if (!good) continue;
-      work.kept.push_back(work.keys[at]);
+      work.kept.push_back(key & ~uint64_t{1});
       work.ids.push_back(id);
     }
-    std::sort(work.kept.begin(), work.kept.end());
+  }
+
+  // Whether no node of work.ids is nearer to `id` than `limit`.
+  bool apart(uint32_t id, float limit, Work& work) {
+    float near[4];
+    for (size_t i = 0; i < work.ids.size(); i += 4) {
+      const size_t some = std::min<size_t>(4, work.ids.size() - i);
+      rows_.many(id, work.ids.data() + i, some, near);
+      work.counters.distances += some;
+      for (size_t j = 0; j < some; ++j) {
+        if (near[j] < limit) return false;
+      }
+    }
+    return true;
   }
 
   // Sorts the nodes of a list that were not seen into those that stay and those that go.

@@ -50,7 +50,13 @@ class Builder:
         """Numbers of full distances, of expansions, and of nodes connected by :meth:`connect`."""
 
     def restore_level(
-        self, level: int, nodes: NDArray[np.uint32], indptr: NDArray[np.int64], indices: NDArray[np.uint32]
+        self,
+        level: int,
+        nodes: NDArray[np.uint32],
+        indptr: NDArray[np.int64],
+        indices: NDArray[np.uint32],
+        *,
+        threads: int = 1,
     ) -> None:
         """Sets the neighbours of nodes on a level; ValueError for lists longer than a build makes."""
 
@@ -59,6 +65,9 @@ class Builder:
 
     def remove(self, removed: NDArray[np.uint8], threads: int) -> int:
         """Takes rows out, one byte (inserted,) each, and repairs lists that named them; the number of these lists."""
+
+    def arrange(self, threads: int) -> None:
+        """Orders the rows that are still to be inserted by where in the graph they belong: the same work takes less time."""
 
     def insert_until(self, target: int, threads: int) -> None:
         """Inserts batches until at least ``target`` rows are inserted."""

@@ -24,9 +24,10 @@ cdef extern from "growth.hpp" namespace "fingerpost" nogil:
         uint64_t repaired()
         const uint32_t* links(uint32_t, int)
         void insert_until(size_t, int) except +
-        void restore_links(uint32_t, int, const uint32_t*, size_t) except +
+        void restore_level(int, const uint32_t*, size_t, const int64_t*, const uint32_t*, int) except +
         void restore_end(size_t, uint64_t, uint64_t)
         uint64_t remove(const uint8_t*, int) except +
+        void arrange(int) except +
         void connect() except +
 
 
@@ -78,13 +79,17 @@ cdef class Builder:
         return int(total.distances), int(total.expansions), int(self.builder.get().repaired())
 
     def restore_level(self, int level, const uint32_t[::1] nodes, const int64_t[::1] indptr,
-                      const uint32_t[::1] indices):
+                      const uint32_t[::1] indices, *, int threads=1):
+        cdef size_t count = nodes.shape[0]
+        cdef const uint32_t* ids = &indices[0] if indices.shape[0] else NULL
         cdef size_t i
-        for i in range(<size_t>nodes.shape[0]):
+        for i in range(count):
             if indptr[i + 1] - indptr[i] > <int64_t>self.builder.get().cap(level):
                 raise ValueError(f"graph: expected lists of at most {self.builder.get().cap(level)} nodes, got a longer one")
-            self.builder.get().restore_links(nodes[i], level, &indices[indptr[i]] if indptr[i + 1] > indptr[i] else NULL,
-                                             <size_t>(indptr[i + 1] - indptr[i]))
+        if count == 0:
+            return
+        with nogil:
+            self.builder.get().restore_level(level, &nodes[0], count, &indptr[0], ids, threads)
 
     def restore_end(self, size_t inserted):
         self.builder.get().restore_end(inserted, 0, 0)
@@ -96,6 +101,10 @@ cdef class Builder:
         with nogil:
             lists = self.builder.get().remove(&removed[0], threads)
         return int(lists)
+
+    def arrange(self, int threads):
+        with nogil:
+            self.builder.get().arrange(threads)
 
     def insert_until(self, size_t target, int threads):
         with nogil:

@@ -111,13 +111,26 @@ class HnswBuilder {
     while (inserted_ < target) insert_batch(inserted_, std::min(n_, inserted_ + kBatch), threads);
   }
 
-  // Sets the list of a node, for a builder restored from its state; distances are computed again, to the same bits.
-  void restore_links(uint32_t node, int level, const uint32_t* ids, size_t degree) {
-    uint32_t* record = mutable_links(node, level);
-    float* near = mutable_near(node, level);
-    record[0] = static_cast<uint32_t>(degree);
-    std::copy(ids, ids + degree, record + 1);
-    rows_.many(node, ids, degree, near);
+  // Sets the lists of `count` nodes on a level, for a builder restored from its state: those of node nodes[i] are
+  // ids[indptr[i]] to ids[indptr[i + 1] - 1], at most as many as cap(level). Distances are computed again, to the same bits.
+  void restore_level(int level, const uint32_t* nodes, size_t count, const int64_t* indptr, const uint32_t* ids,
+                     int threads) {
+    constexpr size_t kBlock = 256;
+    const auto fetch = [&](size_t i) {
+      for (int64_t j = indptr[i]; j < indptr[i + 1]; ++j) rows_.prefetch_row(ids[j]);
+    };
+    parallel_for(0, (count + kBlock - 1) / kBlock, threads, [&](size_t block, int) {
+      const size_t to = std::min(count, (block + 1) * kBlock);
+      fetch(block * kBlock);
+      for (size_t i = block * kBlock; i < to; ++i) {
+        if (i + 1 < to) fetch(i + 1);
+        const size_t degree = static_cast<size_t>(indptr[i + 1] - indptr[i]);
+        uint32_t* record = mutable_links(nodes[i], level);
+        record[0] = static_cast<uint32_t>(degree);
+        std::copy(ids + indptr[i], ids + indptr[i + 1], record + 1);
+        rows_.many(nodes[i], record + 1, degree, mutable_near(nodes[i], level));
+      }
+    });
   }
   void restore_end(size_t inserted, uint64_t distances, uint64_t expansions) {
     counters_.distances = distances;
@@ -205,7 +218,7 @@ class HnswBuilder {
   // search that meets it would come out again. And one of a crowd that the node is not in stands in for its crowd alone:
   // all of the crowd know no more neighbours than one node, so that where it lies between many others, as at the mean of
   // them, these would be reached through it or not at all.
-  // The lists of the nodes below `settled` on this level tell some distances; no other thread may be writing them.
+  // The lists of the first `settled` nodes to be inserted tell some distances; no other thread may be writing them.
   void select(uint32_t node, const std::vector<uint64_t>& keys, size_t cap, int level, size_t settled, Work& work) {
     size_t twins_left = cap / 2;
     std::vector<uint64_t>& kept = work.kept;
@@ -236,7 +249,7 @@ class HnswBuilder {
       kept.push_back(key);
       work.ids.push_back(id);
       work.reach.push_back(alone ? kTight : 1.0f);
-      if (id < settled && !alone) strike(id, level, keys, c, work);
+      if (place(id) < settled && !alone) strike(id, level, keys, c, work);
     }
   }
 
@@ -264,22 +277,29 @@ class HnswBuilder {
     }
   }
 
-  void find_neighbours(uint32_t v, size_t begin, Work& work) {
+  // The node that is inserted at a place, and its inverse.
+  uint32_t node_at(size_t place) const { return order_.empty() ? static_cast<uint32_t>(place) : order_[place]; }
+  uint32_t place(uint32_t node) const { return order_.empty() ? node : place_[node]; }
+
+  // Finds the neighbours of the node at place `at` of the batch that begins at place `begin`.
+  void find_neighbours(size_t at, size_t begin, Work& work) {
     BuildScratch& scratch = work.scratch;
-    const size_t mates = v - begin;
+    const uint32_t v = node_at(at);
+    const size_t mates = at - begin;
     work.ids.resize(mates);
     work.distances.resize(mates);
-    for (size_t i = 0; i < mates; ++i) work.ids[i] = static_cast<uint32_t>(begin + i);
+    for (size_t i = 0; i < mates; ++i) work.ids[i] = node_at(begin + i);
     rows_.many(v, work.ids.data(), mates, work.distances.data());
     work.counters.distances += mates;
     work.mates.clear();
-    for (size_t i = 0; i < mates; ++i) work.mates.push_back(pack(work.distances[i], static_cast<uint32_t>(begin + i)));
+    for (size_t i = 0; i < mates; ++i) work.mates.push_back(pack(work.distances[i], work.ids[i]));
     std::sort(work.mates.begin(), work.mates.end());
 
     Entry entry;
     const int top = begin > 0 ? view_.top_level : -1;
     if (top >= 0) {
-      entry = descend(view_, rows_, v, scratch, work.counters, std::min<int>(top, level_[v]));
+      const bool known = !starts_.empty() && level_[v] == 0;
+      entry = known ? starts_[v] : descend(view_, rows_, v, scratch, work.counters, std::min<int>(top, level_[v]));
     }
     for (int level = level_[v]; level >= 0; --level) {
       work.keys.clear();
@@ -374,22 +394,22 @@ class HnswBuilder {
   }
 
   void insert_batch(size_t begin, size_t end, int threads) {
-    parallel_for(begin, end, threads, [&](size_t v, int thread) {
-      find_neighbours(static_cast<uint32_t>(v), begin, work_[static_cast<size_t>(thread)]);
+    parallel_for(begin, end, threads, [&](size_t at, int thread) {
+      find_neighbours(at, begin, work_[static_cast<size_t>(thread)]);
     });
     edges_.clear();
-    for (size_t v = begin; v < end; ++v) {
-      const uint32_t source = static_cast<uint32_t>(v);
-      for (int level = 0; level <= level_[v]; ++level) {
+    for (size_t at = begin; at < end; ++at) {
+      const uint32_t source = node_at(at);
+      for (int level = 0; level <= level_[source]; ++level) {
         const uint32_t* record = view_.links(source, level);
         const float* near = mutable_near(source, level);
         for (size_t i = 0; i < record[0]; ++i) edges_.push_back({record[1 + i], source, near[i], level});
       }
     }
     add_reverse(threads);
-    for (size_t v = begin; v < end; ++v) {
-      raise(static_cast<uint32_t>(v));
-      note_crowd(static_cast<uint32_t>(v));
+    for (size_t at = begin; at < end; ++at) {
+      raise(node_at(at));
+      note_crowd(node_at(at));
     }
     collect_counters();
     inserted_ = end;
@@ -455,6 +475,10 @@ class HnswBuilder {
   std::vector<Edge> edges_;
   std::vector<size_t> groups_;
   std::vector<bool> gone_;
+  // Where nodes are not inserted in the order of their numbers: the node of each place, the place of each node, and from
+  // where nodes without upper levels are searched.
+  std::vector<uint32_t> order_, place_;
+  std::vector<Entry> starts_;
   std::vector<float> crowd_;  // the distance within which a node has a crowd around it
 };
 

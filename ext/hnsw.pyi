@@ -134,7 +134,13 @@ class Builder:
         """Index pointers (m + 1,) and ids of the neighbours of these nodes (m,) on a level."""
 
     def restore_level(
-        self, level: int, nodes: NDArray[np.uint32], indptr: NDArray[np.int64], indices: NDArray[np.uint32]
+        self,
+        level: int,
+        nodes: NDArray[np.uint32],
+        indptr: NDArray[np.int64],
+        indices: NDArray[np.uint32],
+        *,
+        threads: int = 1,
     ) -> None:
         """Sets the neighbours of nodes on a level of a builder that has not inserted any row."""
 

@@ -36,7 +36,7 @@ cdef extern from "hnsw.hpp" namespace "fingerpost" nogil:
         RowForm form()
         const uint32_t* links(uint32_t, int)
         void insert_until(size_t, int) except +
-        void restore_links(uint32_t, int, const uint32_t*, size_t) except +
+        void restore_level(int, const uint32_t*, size_t, const int64_t*, const uint32_t*, int) except +
         void restore_end(size_t, uint64_t, uint64_t)
         void connect() except +
 
@@ -256,11 +256,13 @@ cdef class Builder:
         return indptr, indices
 
     def restore_level(self, int level, const uint32_t[::1] nodes, const int64_t[::1] indptr,
-                      const uint32_t[::1] indices):
-        cdef size_t i
-        for i in range(<size_t>nodes.shape[0]):
-            self.builder.get().restore_links(nodes[i], level, &indices[indptr[i]] if indptr[i + 1] > indptr[i] else NULL,
-                                             <size_t>(indptr[i + 1] - indptr[i]))
+                      const uint32_t[::1] indices, *, int threads=1):
+        cdef size_t count = nodes.shape[0]
+        cdef const uint32_t* ids = &indices[0] if indices.shape[0] else NULL
+        if count == 0:
+            return
+        with nogil:
+            self.builder.get().restore_level(level, &nodes[0], count, &indptr[0], ids, threads)
 
     def restore_end(self, size_t inserted, uint64_t distances, uint64_t expansions):
         self.builder.get().restore_end(inserted, distances, expansions)

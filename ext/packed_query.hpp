@@ -121,10 +121,12 @@ class Mapper {
  public:
   static constexpr size_t kBlock = 16;
 
-  explicit Mapper(const CodeMap& map) : map_(map), tile_(tile_kernel()), tile4_(tile4_kernel()), values_(map.dim * kBlock),
-                                        indices_(map.dim * kBlock), mapped_(map.positions * kBlock) {}
+  // block: vectors that are mapped at once, at most kBlock.
+  explicit Mapper(const CodeMap& map, size_t block = kBlock)
+      : map_(map), tile_(tile_kernel()), tile4_(tile4_kernel()), values_(map.dim * block), indices_(map.dim * block),
+        mapped_(map.positions * block) {}
 
-  // Maps up to kBlock vectors of map.dim floats, `stride` floats apart.
+  // Maps up to `block` vectors of map.dim floats, `stride` floats apart.
   void apply(const float* vectors, size_t stride, size_t count) {
     size_t used[kBlock];
     for (size_t v = 0; v < count; ++v) used[v] = pick(vectors + v * stride, v);

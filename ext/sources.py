@@ -17,7 +17,16 @@ LINK_FLAGS = ("-pthread",)
 _BUILD = ("build.pxd",)
 _SIMD = ("simd.pxd", "simd.hpp")
 _GRAPH = ("graph.pxd", "graph.hpp", "crowds.hpp", "keys.hpp", *_SIMD)
-_BUILDER = ("hnsw.hpp", "build_rows.hpp", "build_search.hpp", "byte_kernels.hpp", "parallel.hpp", *_GRAPH, *_BUILD)
+_BUILDER = (
+    "hnsw.hpp",
+    "build_rows.hpp",
+    "build_search.hpp",
+    "byte_kernels.hpp",
+    "parallel.hpp",
+    "row_passes.hpp",
+    *_GRAPH,
+    *_BUILD,
+)
 
 #: Extension name to the files beside this one that it is compiled from (the ``.pyx`` first).
 EXTENSIONS: dict[str, tuple[str, ...]] = {
@@ -31,6 +40,8 @@ EXTENSIONS: dict[str, tuple[str, ...]] = {
         "deferred.hpp",
         "deferred_search.hpp",
         "deferred_estimate.hpp",
+        "packed_codes.hpp",
+        "packed_query.hpp",
         "parallel.hpp",
         *_GRAPH,
         *_BUILD,

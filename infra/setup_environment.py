@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 import venv
 from pathlib import Path
 
@@ -51,6 +52,7 @@ def install(python: str) -> None:
     environment = os.environ | constraints | {"PIP_DISABLE_PIP_VERSION_CHECK": "1"}
     # pip would compile file after file, tests and all.
     pip = [python, "-m", "pip", "install", "-q", "--no-compile"]
+    print("  tools of the build ...", flush=True)
     subprocess.run([*pip, *stated["build-system"]["requires"]], check=True, env=environment, cwd=ROOT)
     build = [python, "setup.py", "-q", "build_ext", "--inplace"]
     with (
@@ -58,15 +60,19 @@ def install(python: str) -> None:
         subprocess.Popen(build, cwd=ROOT, stdout=said, stderr=said) as extensions,
     ):
         try:
+            print("  pinned packages, and at the same time the extensions ...", flush=True)
             needed = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
             subprocess.run([*pip, *needed], check=True, env=environment, cwd=ROOT)
             packages = subprocess.check_output([python, "-c", "import sysconfig as s; print(s.get_path('purelib'))"])
+            print("  bytecode of the packages ...", flush=True)
             # Not an error where some packages bring templates that end in .py and are no Python.
             compiled = [python, "-m", "compileall", "-qq", "-j", "0", "-x", UNCOMPILED, packages.decode().strip()]
             subprocess.run(compiled, check=False, cwd=ROOT)
         except BaseException:
             extensions.terminate()
             raise
+        if extensions.poll() is None:
+            print("  the rest of the extensions ...", flush=True)
         if extensions.wait():
             said.seek(0)
             print(said.read(), file=sys.stderr)
@@ -86,11 +92,14 @@ def main() -> None:
         extensions = digest("ext/*.pyx", "ext/*.pxd", "ext/*.hpp", "ext/sources.py", "setup.py", "pyproject.toml")
         if stale("packages", packages):
             print("setting up .venv (some minutes the first time) ...", flush=True)
+            began = time.monotonic()
             if not python.is_file():
+                print("  the environment itself ...", flush=True)
                 venv.create(VENV, with_pip=True)
             install(str(python))
             (VENV / "packages.stamp").write_text(packages)
             (VENV / "extensions.stamp").write_text(extensions)
+            print(f"set up after {time.monotonic() - began:.0f} s", flush=True)
         elif stale("extensions", extensions):
             print("building the extensions ...", flush=True)
             subprocess.run([python, "setup.py", "-q", "build_ext", "--inplace"], check=True, cwd=ROOT)

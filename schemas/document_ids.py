@@ -1,13 +1,16 @@
 """The texts of documents by row, and the rows of documents by id, read where a table has them."""
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+
+from fingerpost.schemas.errors import CorruptArtifactError
 
 #: Rows from which ids are taken by Arrow at once, which costs more for a few.
 _MANY = 64
@@ -17,7 +20,10 @@ _OFFSETS: dict[pa.DataType, Literal["i", "q"]] = {pa.string(): "i", pa.large_str
 
 
 class TextColumn:
-    """The texts of a column; nothing is copied but what is asked for. Any number of threads may use it."""
+    """The texts of a column; nothing is copied but what is asked for. Any number of threads may use it.
+
+    CorruptArtifactError for bytes that are no text: those of a mapped file are not read before.
+    """
 
     def __init__(self, column: pa.ChunkedArray) -> None:
         self._column = column
@@ -31,12 +37,14 @@ class TextColumn:
 
     def __getitem__(self, row: int) -> Any:
         """The text of a row; None where it has none."""
-        return str(self._bytes(row), "utf-8") if self._all else self._column[row].as_py()
+        with _as_text():
+            return str(self._bytes(row), "utf-8") if self._all else self._column[row].as_py()
 
     def at(self, rows: Sequence[int] | NDArray[np.integer]) -> list[Any]:
         """The texts of rows."""
         if len(rows) >= _MANY:
-            found: list[Any] = self._column.take(pa.array(rows, pa.int64())).to_pylist()
+            with _as_text():
+                found: list[Any] = self._column.take(pa.array(rows, pa.int64())).to_pylist()
             return found
         return [self[row] for row in (rows.tolist() if isinstance(rows, np.ndarray) else rows)]
 
@@ -91,6 +99,17 @@ class DocumentIds(TextColumn):
                 high = middle
         row = int(order[low]) if low < len(order) else -1
         return row if row >= 0 and bytes(self._bytes(row)) == key else None
+
+
+@contextmanager
+def _as_text() -> Iterator[None]:
+    """A scope in which bytes are read as texts; CorruptArtifactError for others."""
+    try:
+        yield
+    except UnicodeDecodeError as problem:
+        raise CorruptArtifactError(
+            f"documents: expected texts in UTF-8, found others ({problem}); rebuild the index with --force pack_index"
+        ) from problem
 
 
 def _cells(chunk: pa.Array) -> tuple[memoryview, memoryview]:

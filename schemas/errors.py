@@ -73,5 +73,9 @@ class InputError(FingerpostError):
     """A user's file cannot be used at all."""
 
 
+class ColumnMappingError(InputError, UsageError):
+    """A mapping names a column that no input of its kind has."""
+
+
 class QuarantineLimitError(InputError):
     """The fraction of bad rows of an input exceeds the profile's limit."""

@@ -1,7 +1,6 @@
 """Files for other programs: written whole or not at all, and never over another file unless that is asked for."""
 
 import os
-import secrets
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fingerpost.schemas.errors import FingerpostError, InputError
+from fingerpost.schemas.errors import InputError
+from fingerpost.schemas.partial_files import partial_of, writing
 
 #: Rows of a row group.
 _ROWS = 1 << 16
@@ -51,13 +51,6 @@ def write_vectors(path: Path, ids: pa.Array | pa.ChunkedArray, vectors: np.ndarr
 @contextmanager
 def _replacing(path: Path) -> Iterator[Path]:
     """The path of a file that takes the place of another when it is complete; FingerpostError if the disk fails."""
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
+    with writing(path), partial_of(path) as partial:
         yield partial
         os.replace(partial, path)
-    except OSError as problem:
-        raise FingerpostError(
-            f"{path}: expected a file that can be written, got {problem.strerror or problem}; free space or name another"
-        ) from problem
-    finally:
-        partial.unlink(missing_ok=True)

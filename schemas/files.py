@@ -27,6 +27,8 @@ from fingerpost.schemas.objects import Objects, file_system, is_local, without_s
 
 #: Called with the name of each point at which a crash may occur; the fault tests replace it.
 reached: Callable[[str], None] = lambda point: None  # noqa: E731
+#: Times that a file is written whose folder another run removes meanwhile.
+_ATTEMPTS = 3
 
 
 @dataclass(frozen=True)
@@ -155,47 +157,60 @@ class Files:
                 with _no_bucket():
                     self._objects.write(target, data)
                 return
-            for attempt in range(3):
+            for attempt in range(_ATTEMPTS):
                 temporary = self._write_temporary(target, data, durable=durable)
                 reached("before-rename")
                 try:
                     os.replace(temporary, target)
                     break
                 except FileNotFoundError:  # another run of the same stage cleared the folder of their working state
-                    if attempt == 2:
+                    if attempt == _ATTEMPTS - 1:
                         raise
             if durable:
                 _flush_folder(os.path.dirname(target))
 
-    def write_named(self, named: Callable[[str], str], produce: Callable[[pa.NativeFile], None]) -> Written:
+    def write_named(
+        self, named: Callable[[str], str], produce: Callable[[pa.NativeFile], None], *, durable: bool = True
+    ) -> Written:
         """Writes what ``produce`` writes as a file whose path ``named`` makes of its checksum, atomically.
 
         On a disk the content goes through no memory of this process but Arrow's writes, and its checksum is that of the
-        bytes that were read back from the file.
+        bytes that were read back from the file. ``durable`` as of :meth:`write`; ``produce`` may be called again.
         """
         if not self.local:
             sink = pa.BufferOutputStream()
             produce(sink)
             content = sink.getvalue().to_pybytes()
             checksum = hashlib.sha256(content).hexdigest()
-            self.write(named(checksum), content)
+            self.write(named(checksum), content, durable=durable)
             return Written(named(checksum), checksum, len(content))
-        temporary = f"{self.path(named('0' * 64))}.{uuid.uuid4().hex}.tmp"
         with self._guard(named("0" * 64), "write"):
-            try:
-                self._opened_temporary(temporary).close()
-                with new_file(temporary) as sink:
-                    produce(sink)
-                with open(temporary, "rb+") as file:
+            for _ in range(_ATTEMPTS - 1):
+                # Another run of the same stage may clear the folder of their working state.
+                with contextlib.suppress(FileNotFoundError):
+                    return self._written_named(named, produce, durable=durable)
+            return self._written_named(named, produce, durable=durable)
+
+    def _written_named(
+        self, named: Callable[[str], str], produce: Callable[[pa.NativeFile], None], *, durable: bool
+    ) -> Written:
+        temporary = f"{self.path(named('0' * 64))}.{uuid.uuid4().hex}.tmp"
+        try:
+            self._opened_temporary(temporary).close()
+            with new_file(temporary) as sink:
+                produce(sink)
+            with open(temporary, "rb+") as file:
+                if durable:
                     os.fsync(file.fileno())
-                    checksum, size = hashlib.file_digest(file, "sha256").hexdigest(), file.tell()
-                target = self.path(named(checksum))
-                reached("before-rename")
-                os.replace(temporary, target)
-            except BaseException:
-                with contextlib.suppress(OSError):
-                    os.unlink(temporary)
-                raise
+                checksum, size = hashlib.file_digest(file, "sha256").hexdigest(), file.tell()
+            target = self.path(named(checksum))
+            reached("before-rename")
+            os.replace(temporary, target)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+            raise
+        if durable:
             _flush_folder(os.path.dirname(target))
         return Written(named(checksum), checksum, size)
 

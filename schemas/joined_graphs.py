@@ -1,8 +1,6 @@
 """The joined graph for other tools: N-Triples, N-Quads that say which graph states a fact, Parquet, and a graph batch."""
 
 import os
-import secrets
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +17,7 @@ from fingerpost.schemas.graph_exports import NAMESPACE, literal, named_node
 from fingerpost.schemas.inputs.forms import Quarantine
 from fingerpost.schemas.inputs.graphs import GraphBatch
 from fingerpost.schemas.inputs.graphs_rdf import LABEL, TYPE
+from fingerpost.schemas.partial_files import partial_of, writing
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
 
@@ -169,14 +168,9 @@ def write_joined(graph: JoinedGraph, path: Path) -> int:
     InputError for another name, for a folder that is there already, and for one to write to that is not.
     """
     check_output(path)
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
+    with writing(path), partial_of(path, folder=not path.suffix) as partial:
         written = _write_lines(graph, partial, path.suffix) if path.suffix else _write_folder(graph, partial)
         os.replace(partial, path)
-    finally:
-        if partial.is_dir():
-            shutil.rmtree(partial)
-        partial.unlink(missing_ok=True)
     return written
 
 
@@ -202,7 +196,6 @@ def _write_lines(graph: JoinedGraph, path: Path, suffix: str) -> int:
 
 
 def _write_folder(graph: JoinedGraph, path: Path) -> int:
-    path.mkdir()
     tables = graph.tables()
     for name, table in tables.items():
         pq.write_table(table, path / f"{name}.parquet", compression="zstd")

@@ -75,10 +75,11 @@ def arrays_from_arrow(table: pa.Table) -> dict[str, "np.ndarray[Any, Any]"]:
             f"arrays: expected version {FORMAT} of their form, found {version.decode(errors='replace')}; rebuild the"
             " artifact with this version"
         )
-    return {name: array for batch in table.to_batches() for name, array in _arrays(batch)}
+    return {name: array for batch in table.to_batches() for name, array in arrays_of_batch(batch)}
 
 
-def _arrays(batch: pa.RecordBatch) -> Iterator[tuple[str, "np.ndarray[Any, Any]"]]:
+def arrays_of_batch(batch: pa.RecordBatch) -> Iterator[tuple[str, "np.ndarray[Any, Any]"]]:
+    """The named arrays of rows (name, dtype, shape, bytes), where they lie; ContractError for bytes that do not fit."""
     columns = [batch.column(name).to_pylist() for name in ("name", "dtype", "shape")]
     for name, dtype, shape, values in zip(*columns, _cells(batch.column("bytes")), strict=True):
         kind = _numeric(dtype)

@@ -281,6 +281,12 @@ class Pointer:
                 f" to, found it removed because a document in it was forgotten, and not rebuilt ({why}); nothing was"
                 " changed: run the flow for that day, or promote another version"
             )
+        if not self.store.has(target.artifact):
+            raise MissingArtifactError(
+                f"{self.collection}/{self.product}: expected generation {target.generation} ({target.ref}) to roll back"
+                " to, found it removed, as by `fingerpost gc`; nothing was changed: run the flow for that day, or promote"
+                " a version that is still there"
+            )
         return self.promote(
             target.artifact, gates=[], action="rollback", reason=reason or f"back to generation {target.generation}"
         )

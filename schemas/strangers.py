@@ -33,7 +33,7 @@ _RECORDS = {
 _OTHERS = "|".join(
     (
         r"store\.json",
-        rf"{_NAME}/day={_DAY}/{_HASH}/(manifest\.json|{_NAME}-\d{{5,}}-[0-9a-f]{{12}}\.parquet)",
+        rf"{_NAME}/day={_DAY}/{_HASH}/(manifest\.json|{_NAME}-\d{{5,}}-[0-9a-f]{{12}}\.(parquet|arrow))",
         rf"\.index/{_NAME}/{_NAME}(/{_HASH})?\.json",
         rf"\.accepted/\w+/{_HASH}\.json",
         rf"\.work/({_NAME}-{_DAY}-{_HASH}/(shard-\d{{5}}\.json|checkpoint(\.\d{{5}})?-\d{{12}}-[0-9a-f]{{16}})|doctor-.*)",

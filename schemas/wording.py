@@ -27,6 +27,13 @@ def some(names: Sequence[str], most: int = 4) -> str:
     return ", ".join(names[:most]) + (f" and {len(names) - most:,} more" if len(names) > most else "")
 
 
+def counted(count: int, table: str) -> str:
+    """A number of rows of a table, by its name where that is a plural: ``8,000 documents``, but ``12 rows of graph``."""
+    if table.endswith("s") and count != 1:
+        return f"{count:,} {table}"
+    return f"{count:,} row{'' if count == 1 else 's'}{'' if table == 'rows' else f' of {table}'}"
+
+
 def bounded(message: str) -> str:
     """A message of at most `LONGEST` characters: its beginning names the object, its end what to do."""
     if len(message) <= LONGEST:

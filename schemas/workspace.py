@@ -4,16 +4,24 @@ import contextlib
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from fingerpost.schemas import files as _files
+from fingerpost.schemas.arrow_files import read_arrow, write_arrow
 from fingerpost.schemas.errors import CorruptArtifactError, ForeignArtifactError, StoreUnreachableError
 from fingerpost.schemas.manifests import FILE_ENTRY, STORE_FORMAT, FileEntry, decode_checked
 from fingerpost.schemas.records import built
 from fingerpost.schemas.refs import Ref, digest_of
 from fingerpost.schemas.store import Store
+from fingerpost.schemas.tensors import lent_tensors, tensors_in_place
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+
+C = TypeVar("C", bound="bytes | pa.Buffer")
 
 _SHARD = re.compile(r"shard-\d{5,}\.json")
 _SHAPE = {"entries": [FILE_ENTRY], "figures": dict}
@@ -54,21 +62,34 @@ class Workspace:
 
     def save_checkpoint(self, position: int, content: bytes) -> None:
         """Saves a checkpoint and removes all but the newest two."""
-        self.store.files.write(
-            f"{self.folder}/{self._prefix}{position:012d}-{hashlib.sha256(content).hexdigest()[:16]}",
-            content,
+        path = self._checkpoint_path(position, hashlib.sha256(content).hexdigest())
+        self.store.files.write(path, content, durable=False)
+        self._after_checkpoint()
+
+    def save_arrays(self, position: int, arrays: "Mapping[str, np.ndarray[Any, Any]]") -> None:
+        """As :meth:`save_checkpoint`, of numeric arrays by name: large ones are written from where they lie."""
+        table = lent_tensors(arrays)
+        self.store.files.write_named(
+            lambda checksum: self._checkpoint_path(position, checksum),
+            lambda sink: write_arrow(sink, table),
             durable=False,
         )
-        for name in self._checkpoints()[:-2]:
-            self.store.files.remove(f"{self.folder}/{name}")
-        _files.reached("after-checkpoint")
+        self._after_checkpoint()
 
     def newest_checkpoint(self) -> tuple[int, bytes] | None:
         """The position and content of the newest intact checkpoint; None if there is none."""
+        return self._newest(self.store.files.read)
+
+    def newest_arrays(self) -> "dict[str, np.ndarray[Any, Any]]":
+        """The arrays of the newest intact checkpoint, read-only; empty if there is none."""
+        found = self._newest(self.store.files.buffer)
+        return {} if found is None else tensors_in_place(read_arrow(found[1]))
+
+    def _newest(self, read: Callable[[str], C]) -> tuple[int, C] | None:
         for name in reversed(self._checkpoints()):
             _, position, checksum = name.split("-")
             try:
-                content = self.store.files.read(f"{self.folder}/{name}")
+                content = read(f"{self.folder}/{name}")
             except FileNotFoundError:
                 continue
             if hashlib.sha256(content).hexdigest()[:16] == checksum:
@@ -85,6 +106,14 @@ class Workspace:
         raise CorruptArtifactError(
             f"working state of {self.ref}: expected an intact checkpoint at {position}, found none; run again"
         )
+
+    def _checkpoint_path(self, position: int, checksum: str) -> str:
+        return f"{self.folder}/{self._prefix}{position:012d}-{checksum[:16]}"
+
+    def _after_checkpoint(self) -> None:
+        for name in self._checkpoints()[:-2]:
+            self.store.files.remove(f"{self.folder}/{name}")
+        _files.reached("after-checkpoint")
 
     def _checkpoints(self) -> list[str]:
         form = re.compile(re.escape(self._prefix) + r"\d{12}-[0-9a-f]{16}")

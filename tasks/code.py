@@ -8,7 +8,7 @@ declaration that a stage only observes, which does not affect its results.
 import ast
 import hashlib
 import inspect
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from functools import lru_cache
 from importlib import import_module
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from fingerpost.ext.sources import EXTENSIONS, source_hash
 from fingerpost.schemas.errors import FingerpostError
@@ -36,28 +36,35 @@ class StaleExtensionError(FingerpostError):
     """A compiled extension was not built from the sources in its folder."""
 
 
-#: Cached hashes within :func:`unchanging_code`.
-_known: ContextVar[dict[Callable[..., Any], str] | None] = ContextVar("fingerpost_code", default=None)
+T = TypeVar("T")
+#: What was read within :func:`unchanging_code`: the hash of each stage function, source file and extension.
+_known: ContextVar[dict[Hashable, Any] | None] = ContextVar("fingerpost_code", default=None)
 
 
 @contextmanager
 def unchanging_code() -> Iterator[None]:
-    """Caches the hash of each stage inside it, for many plans in a row."""
-    token = _known.set({})
+    """Reads each source file once inside it, and hashes each stage once, for many plans in a row."""
+    token = _known.set({} if (known := _known.get()) is None else known)
     try:
         yield
     finally:
         _known.reset(token)
 
 
-def code_hash(function: Callable[..., Any]) -> str:
-    """The hash (hexadecimal) of all code that a stage function runs; StaleExtensionError for an outdated binary."""
+def _read_once(key: Hashable, read: Callable[[], T]) -> T:
+    """What ``read`` returns; within :func:`unchanging_code` it is called once for a key."""
     known = _known.get()
     if known is None:
-        return _code_hash(function)
-    if function not in known:
-        known[function] = _code_hash(function)
-    return known[function]
+        return read()
+    if key not in known:
+        known[key] = read()
+    found: T = known[key]
+    return found
+
+
+def code_hash(function: Callable[..., Any]) -> str:
+    """The hash (hexadecimal) of all code that a stage function runs; StaleExtensionError for an outdated binary."""
+    return _read_once(function, lambda: _code_hash(function))
 
 
 def _code_hash(function: Callable[..., Any]) -> str:
@@ -66,7 +73,7 @@ def _code_hash(function: Callable[..., Any]) -> str:
         raise FingerpostError(
             f"stage {function!r}: expected it in a module with a source file, found none; move it into one"
         )
-    texts, modules = _own_code(Path(module.__file__).read_text(), function.__name__, module.__name__)
+    texts, modules = _own_code(_text(Path(module.__file__)), function.__name__, module.__name__)
     digest = hashlib.sha256()
     for text in texts:
         digest.update(text.encode() + b"\0")
@@ -223,7 +230,12 @@ def _module_hash(name: str) -> str:
 
 def _read(source: Path, name: str) -> tuple[tuple[str, ...], str]:
     """The first-party modules that a module imports anywhere, and the hash of its code."""
-    return _imports_and_hash(source.read_text(), f"{name}.__init__" if source.name == "__init__.py" else name)
+    module = f"{name}.__init__" if source.name == "__init__.py" else name
+    return _read_once((source, module), lambda: _imports_and_hash(_text(source), module))
+
+
+def _text(source: Path) -> str:
+    return _read_once(source, source.read_text)
 
 
 @lru_cache(maxsize=1024)
@@ -235,6 +247,10 @@ def _imports_and_hash(text: str, module: str) -> tuple[tuple[str, ...], str]:
 
 def extension_hash(name: str) -> str:
     """The hash compiled into an extension; StaleExtensionError if its present sources have another."""
+    return _read_once(name, lambda: _extension_hash(name))
+
+
+def _extension_hash(name: str) -> str:
     compiled = str(import_module(f"fingerpost.ext.{name}").SOURCE_HASH)
     present = source_hash(name)
     if present is not None and compiled != present:

@@ -132,15 +132,12 @@ class Collection:
 
         within: only documents of at least this similarity (l2: at most this distance), or ``"threshold"``, the live
         threshold. options: ``k=10``, ``filters='kind == "function"'``, ``distinct=True``, ``explain=True``, as
-        :meth:`fingerpost.tasks.ann.open.LiveIndex.query` has them.
+        :meth:`fingerpost.tasks.ann.open.LiveIndex.query` has them; of many ``filters`` may be a list, one for each text.
         """
-        from fingerpost.tasks.ann.answers import Answer
-
         index, radius = self.index, self._radius(within)
         if isinstance(texts, str):
             return index.query(texts, within=radius, **options)
-        asked = _texts("texts", texts)
-        return Batch(asked, [index.query(text, within=radius, **options) for text in asked], Answer)
+        return index.query_batch(_texts("texts", texts), within=radius, **options)
 
     @overload
     def similar(self, ids: str, **options: Any) -> "Answers": ...
@@ -161,7 +158,8 @@ class Collection:
     def search(
         self, vectors: Any, *, within: "float | Literal['threshold'] | None" = None, **options: Any
     ) -> "Answers | Matches":
-        """The documents nearest to a vector (d,), or to each of many: an array (q, d), or a table with a column ``vector``.
+        """The documents nearest to a vector (d,), or to each of many: an array (q, d), a column of vectors, or a table
+        with a column ``vector``.
 
         Those of many are arrays, too: ``ids``, ``scores`` and ``rows``, (q, k). within: as of `query`. options: ``k=10``,
         ``ef`` (the width of the search; by default as certified), ``filters``; of many also ``keep`` and ``threads``, as
@@ -180,7 +178,9 @@ class Collection:
                 "vectors: expected numbers (d,) or (q, d), got rows of several lengths; compute them with one model"
             ) from problem
         _check_threads(options.get("threads", 1))
-        if not tabular and given.ndim == 1:
+        if not tabular and given.ndim == 1 and given.dtype == object and len(given) and np.ndim(given[0]):
+            given = list(given)  # a column of vectors
+        elif not tabular and given.ndim == 1:
             return self.index.search(given, within=radius, **options)
         return self.index.search_batch(given, within=radius, **options)
 
@@ -273,7 +273,8 @@ class Collection:
         return "\n".join([f"Collection {self.name} in {self.store.url}", *lines])
 
     def _live(self) -> dict[str, Ref]:
-        """The live versions by product."""
+        """The live versions by product; MissingArtifactError where the store is gone, which says nothing of them."""
+        self.store.checked()
         moves = {name: Pointer(self.store, self.name, one.product).live() for name, one in _published().items()}
         return {name: move.artifact for name, move in moves.items() if move is not None}
 

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 import pyarrow as pa
-from threadpoolctl import threadpool_limits
 
 from fingerpost.schemas.contract import Contract
 from fingerpost.schemas.manifests import FileEntry
@@ -22,6 +21,7 @@ from fingerpost.schemas.memory import free_memory
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
 from fingerpost.schemas.workspace import Workspace
+from fingerpost.tasks.threads import single_threaded
 
 #: Shards are whole blocks of this many rows, so that sums over blocks do not depend on the shards.
 BLOCK_ROWS = 4096
@@ -108,7 +108,7 @@ class ShardJob:
         started = time.perf_counter()
         release_memory()
         reset_peak_memory()
-        with threadpool_limits(1):
+        with single_threaded():
             output = self.function(self.store, shard, **self.arguments)
         entries = [
             self.store.write_table(self.ref, self.contract, name, table, shard=shard.index)
@@ -128,7 +128,7 @@ class PassJob:
 
     def __call__(self, shard: Shard) -> Any:
         """Runs the function on one shard."""
-        with threadpool_limits(1):
+        with single_threaded():
             return self.function(self.store, shard, **self.arguments)
 
 

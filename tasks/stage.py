@@ -18,7 +18,6 @@ from typing import Any
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
-from threadpoolctl import threadpool_limits
 
 from fingerpost.schemas.contract import Contract
 from fingerpost.schemas.errors import (
@@ -38,6 +37,7 @@ from fingerpost.tasks.room import check_room
 from fingerpost.tasks.same_code import known_as
 from fingerpost.tasks.shards import peak_memory_mb, release_memory, reset_peak_memory
 from fingerpost.tasks.stage_run import StageRun, identity_of
+from fingerpost.tasks.threads import single_threaded
 
 #: Packages that only some stages need, and that may not be installed.
 _EXTRAS = ("torch", "pytorch-metric-learning", "onnx", "onnxruntime")
@@ -282,7 +282,7 @@ class Stage:
         reset_peak_memory()
         started, cpu = time.perf_counter(), time.process_time()
         try:
-            with threadpool_limits(1):
+            with single_threaded():
                 self.function(run, *inputs, **parameters)
             _check_unchanged(inputs, parts["input_identities"])
         except FingerpostError:

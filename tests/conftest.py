@@ -17,6 +17,7 @@ from unittest import mock
 import pytest
 from hypothesis import settings
 
+import tests.support.unflushed  # noqa: F401 - importing it is its use
 from fingerpost.flows.run.loggers import silence
 from fingerpost.flows.run.server import PLAIN
 from tests.ops.conftest import SESSION, RunningStack, end_stack, place_database, start_stack
@@ -119,9 +120,7 @@ def forked_workers() -> Iterator[None]:
     """Dask's workers are forked from a process that has imported the stages: they start, and a killed one is replaced, soon."""
     import dask
 
-    multiprocessing.get_context("forkserver").set_forkserver_preload(
-        ["distributed", "fingerpost.flows.run.catalog", "tests.unit.xmr.logged"]
-    )
+    multiprocessing.get_context("forkserver").set_forkserver_preload(["distributed", "tests.support.forked"])
     forkserver.ensure_running()
     with dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"}):
         yield

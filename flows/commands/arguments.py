@@ -7,6 +7,8 @@ from typing import Any
 import typer
 from typer.core import TyperCommand
 
+from fingerpost.flows.run.plain_text import reader_gone
+
 #: No option is called by a digit.
 _NEGATIVE = re.compile(r"-\d")
 _UsageError: type[Exception] = typer.BadParameter.__bases__[0]
@@ -31,6 +33,13 @@ class Command(TyperCommand):
             if positional and hasattr(problem, "possibilities"):
                 problem.message += f". An id or text that begins with - goes after --: {ctx.command_path} -- …"  # type: ignore[attr-defined]
             raise
+
+    def invoke(self, ctx: Any) -> Any:
+        """Runs the command; one whose output nobody reads any more ends as others do."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            reader_gone()
 
 
 def with_ids_last(words: Sequence[str], values: Mapping[str, int]) -> list[str]:

@@ -1,6 +1,5 @@
 """Options and checks that several commands share."""
 
-import re
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -12,7 +11,9 @@ from typer.models import ArgumentInfo
 from fingerpost.flows import domains
 from fingerpost.flows.run.flow_names import flow_names
 from fingerpost.schemas.errors import UsageError
+from fingerpost.schemas.inputs.local_paths import url_of
 from fingerpost.schemas.urls import has_credentials
+from fingerpost.schemas.wording import shown
 
 StoreOption = Annotated[
     str,
@@ -53,7 +54,17 @@ ProfileOption = Annotated[str, profile_option()]
 FlowArgument = Annotated[str, typer.Argument(help=" or ".join(flow_names()))]
 #: The names of all products for help texts: "ann.index or xmr.ranker or ...".
 PRODUCT_NAMES = " or ".join(domains.products())
-ProductOption = Annotated[str, typer.Option("--product", help=f"which product: {PRODUCT_NAMES}")]
+
+
+def _known_product(name: str) -> str:
+    if name not in (known := domains.products()):
+        raise UsageError(f"--product: expected one of {', '.join(known)}, got {shown(name)}; choose one of them")
+    return name
+
+
+ProductOption = Annotated[
+    str, typer.Option("--product", help=f"which product: {PRODUCT_NAMES}", callback=_known_product)
+]
 #: The query of each product that answers queries, for help texts.
 PRODUCT_QUERIES = "; ".join(
     f"{name}: {product.queries}" for name, product in domains.products().items() if product.queries
@@ -83,12 +94,21 @@ NumberRowsOption = Annotated[
         " when the file changes)",
     ),
 ]
+AnswersFileOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--output",
+        "-o",
+        help="with --input: the Parquet (.parquet), CSV (.csv) or JSON Lines (.jsonl) file of answers to write",
+        show_default=False,
+    ),
+]
 OutputFileOption = Annotated[
     Path | None,
     typer.Option(
         "--output",
         "-o",
-        help="with --input: the Parquet (.parquet) or JSON Lines (.jsonl) file to write",
+        help="with --input: the file to write, Parquet (.parquet), JSON Lines (.jsonl) or, for rows without lists, CSV (.csv)",
         show_default=False,
     ),
 ]
@@ -129,16 +149,13 @@ def numbered(columns: dict[str, str], *, has_input: bool) -> dict[str, str]:
     return {**columns, "id": ROW_NUMBER}
 
 
-def without_credentials_in_files(command: Callable[..., None]) -> Callable[..., None]:
-    """A command that refuses options of files that are URLs with credentials, which its messages would show."""
+def without_urls_in_files(command: Callable[..., None]) -> Callable[..., None]:
+    """A command that refuses options of files that are URLs, whose credentials its messages would show."""
 
     @wraps(command)
     def checked(**given: Any) -> None:
         for name, value in given.items():
-            # As a path, a URL has lost the second slash.
-            if isinstance(value, Path) and has_credentials(
-                re.sub("^([A-Za-z][A-Za-z0-9+.-]+):/", r"\1://", str(value))
-            ):
+            if isinstance(value, Path) and (url := url_of(value)):
                 option = get_type_hints(command, include_extras=True)[name].__metadata__[0]
                 # Of an annotation, typer takes the first name for the default.
                 decls = (option.default, *(option.param_decls or ()))
@@ -146,8 +163,9 @@ def without_credentials_in_files(command: Callable[..., None]) -> Callable[..., 
                 is_argument = isinstance(option, ArgumentInfo)
                 names = [*given_as, name.upper() if is_argument else f"--{name.replace('_', '-')}"]
                 raise UsageError(
-                    f"{names[0]}: expected the path of a file, got a URL with credentials (not shown); copy the file to"
-                    " this machine and name that"
+                    f"{names[0]}: expected the path of a file, got a URL"
+                    f" {'with credentials (not shown)' if has_credentials(url) else f'({url})'}; copy the file to this"
+                    " machine and name that"
                 )
         command(**given)
 

@@ -10,7 +10,7 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 from rich.text import Text
 
-from fingerpost.flows.run.plain_text import visible
+from fingerpost.flows.run.plain_text import reader_gone, visible
 
 #: The width for a file or a pipe: no row of a table is folded there.
 _UNFOLDED = 100_000
@@ -26,6 +26,11 @@ class TextConsole(Console):
         """A string as text for the terminal; every string that is printed passes here."""
         plain = {"emoji": False, "markup": False, "highlight": False, "highlighter": None}
         return super().render_str(visible(text), **options | plain)
+
+    def on_broken_pipe(self) -> None:
+        """Ends the command where whoever read its output has ended."""
+        self.quiet = True
+        reader_gone()
 
     def tell(self, *parts: str | tuple[str, str], style: str = "") -> None:
         """Prints one line, however long, of strings and of strings with their styles."""

@@ -11,7 +11,7 @@ from fingerpost.flows.run.section import SettingsError
 
 #: The most stages that are named of those that depend on others.
 _NAMED = 8
-_PATH = ": a path or URL, relative to the folder of its profile"
+_PATH = ": a path, relative to the folder of its profile"
 
 
 def explain(
@@ -62,12 +62,12 @@ def show_setting(meaning: Meaning, value: Any, origin: str, read_by: Sequence[st
 
 
 def _explain_setting(meaning: Meaning, request: RunRequest, value: Any, origin: str, *, as_json: bool) -> None:
-    from fingerpost.flows.run.setting_effects import checked_plan, readers
+    from fingerpost.flows.run.setting_effects import effect_or_refusal, readers
 
     read_by = readers(meaning.key)
     if not as_json:
         show_setting(meaning, value, origin, read_by)
-    effect, why_not = checked_plan(meaning, value, request)
+    effect, why_not = effect_or_refusal(meaning, value, request)
     if as_json:
         known = {} if effect is None else {"stages": effect.stages, "after": effect.after, "tried": effect.changed}
         echo_json(

@@ -32,12 +32,14 @@ _PROBES: dict[type, tuple[Any, ...]] = {
 _EXPECTED = re.compile(r"expected (.+?)(?:,? got |;|$)", re.DOTALL)
 _NAMES = {int: "whole number", float: "number", str: "text", bool: "true or false"}
 _BOUNDS = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than"}
-_ALTERNATIVES = re.compile(r"\^\(?((?:[\w:-]+\|)+[\w:-]+)\)?(\?)?\$")
+#: What a text looks like whose form is given by examples.
+_SUCH_AS = "such as "
+_ALTERNATIVES = re.compile(r"\^\(?((?:[\w:-]+\|)*[\w:-]+)\)?(\?)?\$")
 
 
 @dataclass(frozen=True)
 class Meaning:
-    """A setting: its dotted key, what it is, its type, what is allowed, and its default; names_file: it is a path or URL."""
+    """A setting: its dotted key, what it is, its type, what is allowed, and its default; names_file: it is a path."""
 
     key: str
     what: str
@@ -127,8 +129,9 @@ def _walked(section: Any, prefix: str) -> Iterator[Meaning]:
             continue
         entry = type(section).model_fields[name] if isinstance(section, BaseModel) else None
         marks = tuple(entry.metadata) if entry else ()
+        examples = tuple(entry.examples or ()) if entry else ()
         what = (entry.description or "") if entry else documented.get(name, "")
-        bounds = _declared(marks) if entry else _raised(section, name, kind)
+        bounds = _declared(marks, examples) if entry else _raised(section, name, kind)
         yield Meaning(
             key,
             what,
@@ -198,8 +201,8 @@ def _choices(kind: Any) -> str:
     return ""
 
 
-def _declared(marks: tuple[Any, ...]) -> Iterator[str]:
-    """The bounds of a field of a model."""
+def _declared(marks: tuple[Any, ...], examples: tuple[Any, ...]) -> Iterator[str]:
+    """The bounds of a field of a model; examples: values in the form of its pattern."""
     yield ", ".join(
         f"{words} {getattr(mark, name):g}"
         for name, words in _BOUNDS.items()
@@ -208,8 +211,8 @@ def _declared(marks: tuple[Any, ...]) -> Iterator[str]:
     )
     for pattern in (mark.pattern for mark in marks if getattr(mark, "pattern", None)):
         choice = _ALTERNATIVES.fullmatch(pattern)
-        listed = ", ".join(choice[1].split("|")) if choice else f"text of the form {pattern}"
-        yield f"{listed}{', or empty' if choice and choice[2] else ''}"
+        listed = ", ".join(choice[1].split("|")) if choice else f"{_SUCH_AS}{', '.join(examples) or pattern}"
+        yield f"{listed}{', or empty' if re.match(pattern, '') else ''}"
 
 
 def _raised(section: Any, name: str, kind: Any) -> Iterator[str]:
@@ -244,7 +247,9 @@ def _near(meaning: Meaning, value: Any) -> Iterator[Any]:
     elif value is None:
         yield from (1, 0.5, 8)
     elif isinstance(value, str) and not meaning.names_file:
-        yield from (one for one in meaning.allowed.removesuffix(", or empty").split(", ") if one != value)
+        yield from (
+            one for one in meaning.allowed.removeprefix(_SUCH_AS).removesuffix(", or empty").split(", ") if one != value
+        )
 
 
 def default_text(value: Any) -> str:

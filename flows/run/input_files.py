@@ -10,11 +10,19 @@ from fingerpost.flows.run.input_days import check_own_day, has_own_import
 from fingerpost.flows.run.profiles import value_at
 from fingerpost.schemas.inputs.days import DAY
 from fingerpost.schemas.inputs.files import input_files
+from fingerpost.schemas.inputs.forms import checked_mapping
+from fingerpost.schemas.inputs.local_paths import check_local
 
 
 def check_inputs(settings: Settings, flow: str) -> None:
-    """InputError, before anything starts, for an input file that is missing or has an unsupported form."""
+    """InputError, before anything starts, for an input file that is missing or has an unsupported form.
+
+    ColumnMappingError for a mapping of a column that no file of its kind has.
+    """
     for domain, uses in _uses(settings, flow):
+        for use in uses:
+            check_local(use.path)
+            checked_mapping(use.columns, domains.form_of(use.form))
         daily = [use for use in uses if DAY in use.path]
         # Several days are read; the run itself looks for the earlier ones.
         for use in daily:
@@ -30,7 +38,8 @@ def check_inputs(settings: Settings, flow: str) -> None:
 def files_of_day(settings: Settings, flow: str) -> list[str]:
     """The paths of all files that a flow reads for the day of the settings, each once, in the order of the domains.
 
-    Without the file of a day whose import the store has, and that a run over several days reads in its place.
+    Without the file of a day whose import the store has, and that a run over several days reads in its place. InputError
+    for a URL, which no run reads, however long it waits.
     """
     paths = []
     for domain, uses in _uses(settings, flow):
@@ -42,7 +51,10 @@ def files_of_day(settings: Settings, flow: str) -> list[str]:
     for domain in domains.DOMAINS:
         if flow in (NIGHTLY, domain.flow_name):
             paths += [str(value_at(settings, keys[0].split("."))) for keys in domain.files_of.values()]
-    return [path for path in dict.fromkeys(paths) if path]
+    found = [path for path in dict.fromkeys(paths) if path]
+    for path in filter(None, (*found, settings.schedule.wait_marker)):
+        check_local(path)
+    return found
 
 
 def _uses(settings: Settings, flow: str) -> Iterator[tuple[Domain, list[FileUse]]]:

@@ -80,6 +80,8 @@ class _Events:
     record: Mapping[str, Any]
     #: The path and name of the input of a stage, by its artifact, once they are known.
     sources: dict[str, tuple[str, str]] = field(default_factory=dict)
+    #: The columns of the artifacts that were looked at.
+    columns: dict[Ref, list[dict[str, Any]]] = field(default_factory=dict)
 
     def all(self) -> Iterator[dict[str, Any]]:
         """The start and end of each stage; stages run one after the other, so these follow from their durations."""
@@ -179,7 +181,9 @@ class _Events:
             "version": _facet("version", datasetVersion=str(ref)),
             "dataSource": _facet("dataSource", name=uri, uri=uri),
         }
-        if fields := self._fields(ref):
+        if ref not in self.columns:
+            self.columns[ref] = self._fields(ref)
+        if fields := self.columns[ref]:
             facets["schema"] = _facet("schema", fields=fields)
         return {"namespace": uri, "name": f"{self.record['collection']}/{ref.name}", "facets": facets}
 

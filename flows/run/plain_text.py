@@ -6,10 +6,12 @@ Everything that commands write goes through here or through :mod:`fingerpost.flo
 import io
 import json
 import logging
+import os
 import re
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
+from contextlib import suppress
+from typing import Any, NoReturn
 
 import typer
 
@@ -51,6 +53,14 @@ class _PlainRecord(logging.LogRecord):
 
     def getMessage(self) -> str:  # noqa: N802 - the name is logging's
         return visible(super().getMessage(), keep="\n\t")
+
+
+def reader_gone() -> NoReturn:
+    """Ends the command as SIGPIPE would: whoever read its output has ended."""
+    with suppress(OSError, ValueError):
+        # What is still buffered is written nowhere at the end of the process.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    raise SystemExit(141)
 
 
 def write_anything() -> None:

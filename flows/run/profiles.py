@@ -3,7 +3,7 @@
 import logging
 import os
 import tomllib
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence, Set
 from copy import copy
 from dataclasses import fields as dataclass_fields
 from dataclasses import is_dataclass
@@ -17,6 +17,7 @@ from pydantic import BaseModel, ValidationError
 from fingerpost.flows import domains
 from fingerpost.flows.domains.settings import Settings
 from fingerpost.flows.run.section import NamesFile, SettingsError
+from fingerpost.schemas.errors import InputError
 from fingerpost.schemas.records import nested_deeply
 from fingerpost.schemas.refs import digest_of
 from fingerpost.schemas.urls import has_credentials
@@ -80,11 +81,14 @@ def load_settings(
 
 
 def read_profile(profile: str) -> dict[str, Any]:
-    """The content of a profile, unchecked; SettingsError if there is no such profile or it cannot be read as TOML."""
+    """The content of a profile, unchecked.
+
+    SettingsError if there is no profile of this name or the file is no TOML, InputError if there is no such file.
+    """
     folder: Path | None = None
     if profile in profile_names():
         text = resources.files("fingerpost.infra.profiles").joinpath(f"{profile}.toml").read_text()
-    elif profile.endswith(".toml") and Path(profile).is_file():
+    elif profile.endswith(".toml"):
         text, folder = _text_of(profile), Path(profile).absolute().parent
     else:
         raise SettingsError(
@@ -104,6 +108,8 @@ def read_profile(profile: str) -> dict[str, Any]:
 def _text_of(profile: str) -> str:
     try:
         return Path(profile).read_text("utf-8")
+    except (FileNotFoundError, NotADirectoryError):
+        raise InputError(f"profile {profile}: expected a file, found nothing there; check the path") from None
     except UnicodeDecodeError as problem:
         raise SettingsError(
             f"profile {profile}: expected UTF-8, found byte {problem.object[problem.start]:#04x} at position"
@@ -256,8 +262,8 @@ def _explain(problem: ValidationError, origins: dict[str, str]) -> str:
     from fingerpost.flows.run.explanations import meanings, near_keys  # imported here: they read all sections
 
     first = problem.errors()[0]
-    key = ".".join(str(part) for part in first["loc"])
-    named = next((origin for name, origin in origins.items() if f"{name}.".startswith(f"{key}.")), "")
+    key = _setting_of([str(part) for part in first["loc"]], known=meanings())
+    named = origins.get(key) or next((origin for name, origin in origins.items() if name.startswith(f"{key}.")), "")
     where = f" (from {named})" if named else ""
     if first["type"] in {"extra_forbidden", "unexpected_keyword_argument"}:
         if advice := advice_about(key):
@@ -266,14 +272,25 @@ def _explain(problem: ValidationError, origins: dict[str, str]) -> str:
             f"{key}{where}: expected a known key, one of {', '.join(_allowed(first['loc'][:-1]))}{near_keys(key)}; correct"
             " or remove it"
         )
-    if first["type"] == "value_error" and ", got " in (said := str(first["ctx"]["error"])):
+    got = f", got {shown(first.get('input'))}"
+    if first["type"] == "value_error":
+        said = str(first["ctx"]["error"])
         # A section that checks its own values names the field, and what it got.
         field, separator, rest = said.partition(": ")
         if separator and field in _allowed(first["loc"]):
             key, said = f"{key}.{field}", rest
-        return f"{key}{where}: {said}; see `fingerpost config --explain {key}`"
-    expected = f"expected {meanings()[key].values}" if key in meanings() else first["msg"]
-    return f"{key}{where}: {expected}, got {shown(first.get('input'))}; see `fingerpost config --explain {key}`"
+        return f"{key}{where}: {said}{'' if ', got ' in said else got}; see `fingerpost config --explain {key}`"
+    if inner := _allowed(first["loc"]):
+        expected = f"a section of settings ({', '.join(inner)})"
+    else:
+        expected = meanings()[key].values if key in meanings() else first["msg"]
+    return f"{key}{where}: expected {expected}{got}; see `fingerpost config --explain {key}`"
+
+
+def _setting_of(path: Sequence[str], *, known: Container[str]) -> str:
+    """The setting that a path leads to or into, as to an item of a list; the whole path where it is none."""
+    keys = [".".join(path[:end]) for end in range(len(path), 0, -1)]
+    return next((key for key in keys if key in known), keys[0] if keys else "")
 
 
 def advice_about(key: str) -> str:

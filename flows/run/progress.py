@@ -28,6 +28,7 @@ from fingerpost.flows.run.console import TextConsole, styled
 from fingerpost.flows.run.plain_text import visible
 from fingerpost.flows.run.progress_columns import FactColumn
 from fingerpost.flows.run.time_left import Outline, RunCourse
+from fingerpost.schemas.wording import counted
 from fingerpost.tasks.ledger import Estimate, StageRecord
 
 #: Minimum seconds between two updates of an artifact.
@@ -154,7 +155,7 @@ class RunProgress:
         """Reports that a stage ended, in one line."""
         self.course.end(record.name)
         self._hide()
-        rows = ", ".join(f"{count:,} {table}" for table, count in record.rows.items())
+        rows = ", ".join(counted(count, table) for table, count in record.rows.items())
         resumed = f", {record.shards_resumed} shards resumed" if record.shards_resumed else ""
         mark = "ran   " if record.computed else "reused"
         why = f"{record.reason}{resumed}" if record.computed or record.reason != "reused" else ""

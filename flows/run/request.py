@@ -25,6 +25,7 @@ from fingerpost.flows.run.profiles import (
 )
 from fingerpost.flows.run.section import SettingsError
 from fingerpost.schemas.inputs import days
+from fingerpost.schemas.refs import checked_day
 from fingerpost.schemas.store import find_store
 from fingerpost.schemas.urls import has_credentials
 from fingerpost.schemas.wording import shown
@@ -123,8 +124,10 @@ class RunRequest(BaseModel):
             first = problem.errors()[0]
             key = ".".join(str(part) for part in first["loc"])
             given = first.get("input")
+            if key == "day" and isinstance(given, str):
+                checked_day(given)
             got = "one with them" if isinstance(given, str) and has_credentials(given) else shown(given)
-            raise SettingsError(f"{key}: {first['msg']}, got {got}; correct it") from None
+            raise SettingsError(f"{key}: {first['msg'].removeprefix('Value error, ')}, got {got}; correct it") from None
 
     def resolve(self, scheduled: datetime | None = None) -> Settings:
         """The settings in force, with store and day; ``scheduled`` is the run's scheduled start (aware, default now).

@@ -19,7 +19,7 @@ class Section(BaseModel):
 
 @dataclass(frozen=True)
 class NamesFile:
-    """A mark: the value is a path or URL, relative to the folder of its profile.
+    """A mark: the value is a path, relative to the folder of its profile; of the store also a URL.
 
     Where ``dated``, ``{day}`` in it stands for the day of the run. ``builtin`` are values that name no file. ``days`` is
     the dotted setting that says which days of it a run reads; without it, the run's own.

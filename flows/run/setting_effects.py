@@ -79,7 +79,7 @@ def _own_commands(word: str) -> Iterator[str]:
                 yield f"{domain.word} {name}" if domain.command_group else name
 
 
-def checked_plan(meaning: Meaning, value: Any, request: RunRequest) -> tuple[Effect | None, str]:
+def effect_or_refusal(meaning: Meaning, value: Any, request: RunRequest) -> tuple[Effect | None, str]:
     """The effect of a change, or why it is not known."""
     try:
         return effect_of(meaning, value, request), ""

@@ -51,6 +51,7 @@ class RunSettings(Section):
 
 #: Which days of an input a run reads.
 DAYS_PATTERN = r"^(snapshot|all|window:[1-9]\d{0,3})$"
+DAYS_EXAMPLES = ["snapshot", "all", "window:30"]
 
 
 class InputSettings(Section):
@@ -67,6 +68,7 @@ class InputSettings(Section):
     days: str = Field(
         default="snapshot",
         pattern=DAYS_PATTERN,
+        examples=DAYS_EXAMPLES,
         description=(
             "which days of inputs with {day} in their path a run reads: snapshot, its own alone; window:N, the last N"
             " days; all, every day up to its own. The newest row of an id counts; true in a column deleted removes it"
@@ -127,6 +129,7 @@ class ScheduleSettings(Section):
     cron: str = Field(
         default="",
         pattern=r"^(\S+( \S+){4})?$",
+        examples=["30 2 * * *"],
         description=(
             "when `deploy` schedules the nightly, in run.timezone, for example 30 2 * * *; empty is the deployments"
             " file's (0 3 * * *)"
@@ -138,6 +141,7 @@ class ScheduleSettings(Section):
     deadline: str = Field(
         default="08:00",
         pattern=r"^([01]\d|2[0-3]):[0-5]\d$",
+        examples=["08:00"],
         description="local time on the scheduled day after which a missing day is late",
     )
     wait_for_input: bool = Field(
@@ -153,6 +157,7 @@ class ScheduleSettings(Section):
     wait_until: str = Field(
         default="",
         pattern=r"^(([01]\d|2[0-3]):[0-5]\d)?$",
+        examples=["09:30"],
         description=(
             "local time on the scheduled day at which a run stops waiting for its input and fails; empty is"
             " schedule.deadline"

@@ -1,7 +1,7 @@
 """Files of queries of an index: texts, vectors, or ids of documents whose like is looked for. Read batch by batch."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,11 +10,13 @@ import pyarrow as pa
 from fingerpost.schemas.errors import InputError
 from fingerpost.schemas.inputs.files import input_files
 from fingerpost.schemas.inputs.formats import Reading, read_file
-from fingerpost.schemas.inputs.forms import Form
+from fingerpost.schemas.inputs.forms import DOCUMENTS, Form
 from fingerpost.schemas.wording import shown
 
 #: Of the columns that a file has, the first of vector, query and id is what is asked; ``query_id`` names queries before ``id``.
 ASKED = Form(("vector", "query", "query_id", "id"), needed=(), some=("vector", "query", "id"))
+#: A file of ids and vectors alone, whose columns are not mapped.
+ASKED_VECTORS = replace(DOCUMENTS, needed=("id", "vector"), option="")
 
 #: What the rows of a file ask by.
 AskedBy = Literal["vector", "query", "id"]

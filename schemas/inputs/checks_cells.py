@@ -76,6 +76,8 @@ def vector_cells(cells: "pa.Array | Sequence[Any]", report: Report) -> pa.Array:
     if isinstance(cells, pa.Array):
         if pa.types.is_null(cells.type) or (_is_list(cells.type) and _is_number(cells.type.value_type)):
             return cells.cast(VECTORS, safe=False)
+        if _is_list(cells.type) and pa.types.is_decimal(cells.type.value_type):  # numbers as they are written in SQL
+            return cells.cast(pa.list_(pa.float64()), safe=False).cast(VECTORS, safe=False)
         cells = cells.to_pylist()
     lists: list[list[Any] | None] = []
     for i, value in enumerate(cells):

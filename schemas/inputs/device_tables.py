@@ -12,7 +12,7 @@ from fingerpost.schemas.inputs.files import input_fingerprint
 from fingerpost.schemas.inputs.formats import Reading
 from fingerpost.schemas.inputs.forms import Form
 from fingerpost.schemas.inputs.keyed_files import check_columns, read_files
-from fingerpost.schemas.inputs.rankings import FLAT, RowWriter
+from fingerpost.schemas.inputs.rankings import RowWriter
 from fingerpost.schemas.nas import MEASUREMENTS
 from fingerpost.schemas.wording import shown
 
@@ -110,13 +110,13 @@ class DeviceTableFile:
 
 def check_table_name(path: Path) -> None:
     """InputError for a path that write_device_table refuses."""
-    RowWriter(path, _SCHEMA, forms=FLAT)
+    RowWriter(path, _SCHEMA)
 
 
 def write_device_table(path: Path, rows: Iterable[MeasuredRow], about: Mapping[str, str]) -> None:
     """Writes rows as Parquet (.parquet) or CSV (.csv), which DeviceTableFile reads; about: by the names of ABOUT."""
     last = (about["device"], int(about["parallelism"]), float(about["bytes_per_value"]))
-    with RowWriter(path, _SCHEMA, forms=FLAT) as writer:
+    with RowWriter(path, _SCHEMA) as writer:
         for row in rows:
             operator = row.operator or (None,) * len(OPERATOR)
             text = row.architecture or None

@@ -170,6 +170,11 @@ def _read_parquet(file: Path, handle: IO[bytes], reading: Reading) -> Iterator[R
         parquet = parquet_file(content)
     except (pa.ArrowException, OSError) as problem:
         tell_memory(problem, str(file))
+        if isinstance(problem, pa.ArrowNotImplementedError):  # such as integers of 128 bits, of Polars
+            raise InputError(
+                f"{file}: expected Parquet of types that Arrow has, found others ({_line(problem)}); write their columns as"
+                " integers of 64 bits or as text, or leave them out"
+            ) from problem
         raise InputError(
             f"{file}: expected a Parquet file, found something else ({_line(problem)}); write it again, or rename it to"
             " its format"
@@ -181,12 +186,19 @@ def _read_parquet(file: Path, handle: IO[bytes], reading: Reading) -> Iterator[R
             columns = {ours: batch.column(theirs) for ours, theirs in chosen.items()}
             for values in columns.values():
                 values.validate(full=True)
-            yield RawBatch(columns, reading.take(batch.num_rows))
+            yield RawBatch(_with_lists(columns, reading.form), reading.take(batch.num_rows))
     except (pa.ArrowException, OSError) as problem:
         tell_memory(problem, str(file))
         raise InputError(
-            f"{file}: expected intact Parquet pages with UTF-8 texts, found {_line(problem)}; write it again"
+            f"{file}: expected intact Parquet pages with UTF-8 texts, found {_line(problem)}; write it again{_cure(problem)}"
         ) from problem
+
+
+def _cure(problem: Exception) -> str:
+    """How pages are written that Arrow refuses, where a well-known tool writes such."""
+    # A NULL among arrays of one length, as DuckDB (2.0) writes it.
+    of_lists = "list offsets" in str(problem)
+    return ", from DuckDB with arrays of one length as lists, CAST(… AS FLOAT[])" if of_lists else ""
 
 
 def _line(problem: Exception) -> str:
@@ -274,8 +286,21 @@ def _next_record(reader: "Iterator[list[str]]") -> list[str]:
             csv.field_size_limit(limit)
 
 
+def _with_lists(columns: "Mapping[str, pa.Array | Sequence[Any]]", form: Form) -> "dict[str, pa.Array | Sequence[Any]]":
+    """The columns with lists in place of texts that state vectors: databases and some writers of Parquet have no lists."""
+    found = dict(columns)
+    for name in columns.keys() & set(form.vectors):
+        values = columns[name]
+        kind = getattr(values, "storage", values).type if isinstance(values, pa.Array) else pa.string()
+        kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+        if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+            plain = values.to_pylist() if isinstance(values, pa.Array) else values
+            found[name] = [_vector_of(value) if isinstance(value, str) else value for value in plain]
+    return found
+
+
 def _vector_of(text: str) -> Any:
-    """The list of a JSON array in a CSV field; other text is returned as is, and later quarantined as wrong type."""
+    """The list of a JSON array in a text; other text is returned as is, and later quarantined as wrong type."""
     if not text.strip():
         return None
     try:
@@ -328,7 +353,8 @@ def _read_json_lines(file: Path, handle: IO[bytes], reading: Reading) -> Iterato
 def _json_batch(records: list[dict[str, Any]], rows: list[int], found: Collection[str], reading: Reading) -> RawBatch:
     mapping = reading.form.mapped(reading.mapping, found)
     names = {ours: mapping.get(ours, ours) for ours in reading.form.names}
-    return RawBatch({ours: [record.get(theirs) for record in records] for ours, theirs in names.items()}, rows)
+    columns = {ours: [record.get(theirs) for record in records] for ours, theirs in names.items()}
+    return RawBatch(_with_lists(columns, reading.form), rows)
 
 
 def json_object(line: str) -> dict[str, Any] | str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from fingerpost.schemas.errors import InputError
+from fingerpost.schemas.errors import ColumnMappingError, InputError
 from fingerpost.schemas.wording import cut, listed, shown
 
 TEXT_COLUMNS = ("id", "title", "text", "kind", "package", "signature", "day")
@@ -36,8 +36,9 @@ class Form:
 
     names: all columns. needed: required columns. some: columns of which at least one is required. instead: empty column
     to the column whose value it gets. option: the command-line option that maps a column, "" if there is none. keys:
-    columns in which a key to be forgotten may occur. vectors, numbers: columns that a CSV holds as JSON arrays and as
-    numbers in text. texts: columns with a text of the row's key, beside those that are so in every form. is_row: each file is one row, whose id is the file's path. spelled: columns of keys that are texts, and
+    columns in which a key to be forgotten may occur. vectors: columns of lists, in texts as JSON arrays. numbers: columns
+    that a CSV holds as numbers in text. texts: columns with a text of the row's key, beside those that are so in every form.
+    is_row: each file is one row, whose id is the file's path. spelled: columns of keys that are texts, and
     may be spelled in several ways. private: no value of a row is quoted anywhere, since rows are about people. rewriter: of
     inputs that are no tables, ``"module:function"`` of ``(path, suppressed, *, write) -> int``, the number of lines with
     suppressed keys, which it removes to ``write``. other_names: what other tools call a column, where neither its name nor a
@@ -118,16 +119,16 @@ def first_rows(quarantined: pa.Table, most: int = 3) -> str:
 
 
 def checked_mapping(mapping: Mapping[str, str], form: Form = DOCUMENTS) -> dict[str, str]:
-    """The mapping of our columns to an input's; InputError for a column that its rows do not have."""
+    """The mapping of our columns to an input's; ColumnMappingError for a column that its rows do not have."""
     for ours in mapping:
         if ours not in form.names:
             guess = _closest(ours, form.names) or (form.some or form.needed)[0]
-            raise InputError(
+            raise ColumnMappingError(
                 f"{form.option.strip(' .')}: expected one of {', '.join(form.names)} before '=', got {shown(ours)}; "
                 f"write ours first, for example {form.option}{guess}={cut(mapping[ours], 60)}"
             )
         if mapping[ours] == ROW_NUMBER and ours != "id":
-            raise InputError(
+            raise ColumnMappingError(
                 f"{form.option.strip(' .')}: expected a column for {ours!r}, got the number of the row, which only 'id' can"
                 " be; name a column"
             )

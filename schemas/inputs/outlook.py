@@ -18,6 +18,8 @@ from fingerpost.schemas.inputs.forms import DOCUMENTS, Form, checked_mapping
 
 #: The power of the rows by which distinct values grow beyond the first rows.
 _HEAPS = 0.7
+#: The most of the first rows whose vectors are kept: enough to build a small graph of.
+_VECTORS = 8192
 #: The fraction of distinct values from which a column is expected to repeat none.
 _NEARLY_ALL = 0.98
 
@@ -113,13 +115,18 @@ def _is_text(cells: "pa.Array | Sequence[Any]") -> bool:
 
 def _column(cells: "pa.Array | Sequence[Any]", rows: int) -> ColumnOutlook:
     values = [_plain(cell) for cell in cells]
+    return ColumnOutlook(expected_distinct(values, rows), _length(values))
+
+
+def expected_distinct(values: Sequence[Any], rows: float) -> float:
+    """The expected number of distinct values of ``rows`` rows, the first of which have these values."""
     seen, known = len(values), len(set(values))
     most = known * rows / max(seen, 1)
     few = known * (rows / max(seen, 1)) ** _HEAPS
     # Where rows of a value stand together, later rows are of other values.
     changes = 1 + sum(one != other for one, other in pairwise(values))
     apart = known >= _NEARLY_ALL * min(seen, changes)
-    return ColumnOutlook(most if apart else max(few, float(known)), _length(values))
+    return most if apart else max(few, float(known))
 
 
 def _length(cells: "pa.Array | Sequence[Any]") -> float:
@@ -138,4 +145,7 @@ def _vectors(batch: RawBatch) -> np.ndarray | None:
     if cells.null_count or not len(cells) or len(lengths.unique()) != 1 or not lengths[0].as_py():
         return None
     numbers = cells.flatten()
-    return None if numbers.null_count else numbers.to_numpy(zero_copy_only=False).reshape(len(cells), -1)
+    if numbers.null_count:
+        return None
+    # A copy: a view would keep all that was read.
+    return numbers.to_numpy(zero_copy_only=False).reshape(len(cells), -1)[:_VECTORS].copy()

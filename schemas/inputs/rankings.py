@@ -3,8 +3,8 @@
 import csv
 import json
 import os
-import secrets
 from collections.abc import Iterable, Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -16,6 +16,7 @@ from fingerpost.schemas.errors import InputError, UsageError
 from fingerpost.schemas.inputs.files import input_files
 from fingerpost.schemas.inputs.formats import Reading, read_file
 from fingerpost.schemas.inputs.forms import Form
+from fingerpost.schemas.partial_files import partial_of, writing
 from fingerpost.schemas.wording import shown
 
 #: An id is optional; ``query_id``, as files of interactions name it, comes before ``id``.
@@ -28,13 +29,13 @@ SCHEMA = pa.schema(
         ("id", pa.string()),
         ("name", pa.string()),
         ("score", pa.float32()),
-        ("chance", pa.float32()),
+        ("probability", pa.float32()),
     ]
 )
 #: Rows per write.
 _ROWS = 65_536
-#: The forms of written files by the end of their names; CSV is for rows without lists.
-WITH_LISTS, FLAT = (".parquet", ".jsonl"), (".parquet", ".jsonl", ".csv")
+#: The forms of written files by the end of their names.
+_FORMS = (".parquet", ".jsonl", ".csv")
 
 
 def read_texts(path: str | Path) -> tuple[list[str | None], list[str]]:
@@ -64,12 +65,13 @@ def _values(column: "pa.Array | Sequence[Any]") -> Sequence[Any]:
 
 
 class RowWriter:
-    """Atomic writer of a Parquet (.parquet) or JSON Lines (.jsonl) file, with ``FLAT`` also of CSV (.csv), row by row.
+    """Atomic writer of a Parquet (.parquet), JSON Lines (.jsonl) or, for rows without lists, CSV (.csv) file, row by row.
 
-    InputError for another file name and for a folder that does not exist.
+    UsageError for another file name, InputError for a folder that does not exist.
     """
 
-    def __init__(self, path: Path, schema: pa.Schema = SCHEMA, *, forms: tuple[str, ...] = WITH_LISTS) -> None:
+    def __init__(self, path: Path, schema: pa.Schema = SCHEMA) -> None:
+        forms = _FORMS[:-1] if any(pa.types.is_list(column.type) for column in schema) else _FORMS
         if path.suffix not in forms:
             *others, last = forms
             ends = f"{', '.join(others)} or {last}"
@@ -77,17 +79,17 @@ class RowWriter:
         if not path.absolute().parent.is_dir():
             raise InputError(f"{path}: expected a folder to write to, found none there; create it")
         self._path, self._schema = path, schema
-        self._partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
         self._rows: list[tuple[Any, ...]] = []
         self._parquet: pq.ParquetWriter | None = None
 
     def __enter__(self) -> "RowWriter":
-        if self._path.suffix == ".parquet":
-            self._parquet = pq.ParquetWriter(self._partial, self._schema)
-        elif self._path.suffix == ".csv":
-            self._write_csv([self._schema.names])
-        else:
-            self._partial.touch()
+        with writing(self._path), ExitStack() as stack:
+            self._partial = stack.enter_context(partial_of(self._path))
+            if self._path.suffix == ".parquet":
+                self._parquet = pq.ParquetWriter(self._partial, self._schema)
+            elif self._path.suffix == ".csv":
+                self._write_csv([self._schema.names])
+            self._end = stack.pop_all()
         return self
 
     def add(self, *values: Any) -> None:
@@ -97,20 +99,19 @@ class RowWriter:
         """
         self._rows.append(values)
         if len(self._rows) >= _ROWS:
-            self._flush()
+            with writing(self._path):
+                self._flush()
 
     def __exit__(
         self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
     ) -> None:
-        try:
+        with writing(self._path) if kind is None else suppress(OSError), self._end:
             if kind is None:
                 self._flush()
             if self._parquet is not None:
                 self._parquet.close()
             if kind is None:
                 os.replace(self._partial, self._path)
-        finally:
-            self._partial.unlink(missing_ok=True)
 
     def _flush(self) -> None:
         columns = list(zip(*self._rows, strict=True)) or [()] * len(self._schema)

@@ -15,16 +15,12 @@ from importlib import import_module
 from pathlib import Path
 from typing import IO, Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from fingerpost.schemas.arrow_files import owned, parquet_file
 from fingerpost.schemas.errors import InputError
 from fingerpost.schemas.inputs.files import is_compressed, kind_of, opened
 from fingerpost.schemas.inputs.formats import csv_records, json_object
 from fingerpost.schemas.inputs.forms import DOCUMENTS, Form, chosen_columns
+from fingerpost.schemas.inputs.parquet_rewriting import parquet_without
 from fingerpost.schemas.inputs.suppression import Suppressed
-from fingerpost.schemas.memory import tell_memory
 
 
 @dataclass(frozen=True)
@@ -161,43 +157,7 @@ def _json_parts(file: Path, handle: IO[bytes], rule: _Rule) -> Iterator[tuple[by
 
 
 def _parquet_without(file: Path, content: bytes, rule: _Rule) -> tuple[bytes, int]:
-    try:
-        parquet = parquet_file(owned(content))
-        names = rule.columns(file, parquet.schema_arrow.names)
-        sink, removed = io.BytesIO(), 0
-        with pq.ParquetWriter(sink, parquet.schema_arrow, compression=_compression(parquet.metadata)) as writer:
-            for number in range(parquet.num_row_groups):
-                rows = parquet.read_row_group(number)
-                cells = zip(*(rows[name].to_pylist() for name in names.values()), strict=True)
-                keep = [not rule.removes(names, row) for row in cells]
-                removed += len(keep) - sum(keep)
-                rest = _with_own_dictionaries(rows.filter(pa.array(keep, pa.bool_())))
-                writer.write_table(rest, row_group_size=max(len(keep), 1))
-    except (pa.ArrowException, OSError) as problem:
-        tell_memory(problem, str(file))
-        raise InputError(
-            f"{file}: expected Parquet that can be rewritten, found {' '.join(str(problem).split())}; remove the rows"
-            " by hand"
-        ) from problem
-    return sink.getvalue(), removed
-
-
-def _with_own_dictionaries(rows: pa.Table) -> pa.Table:
-    """The rows with dictionaries of their own values only: a filter does not remove values from dictionaries."""
-    for position, field in enumerate(rows.schema):
-        if pa.types.is_dictionary(field.type):
-            values = rows.column(position).cast(field.type.value_type)
-            rows = rows.set_column(position, field, values.dictionary_encode().cast(field.type))
-    return rows
-
-
-def _compression(metadata: pq.FileMetaData) -> "dict[str, str] | str":
-    """The compression of each column in the first row group."""
-    if not metadata.num_row_groups:
-        return "snappy"
-    group = metadata.row_group(0)
-    codecs = {group.column(i).path_in_schema: group.column(i).compression.lower() for i in range(metadata.num_columns)}
-    return {path: "none" if codec == "uncompressed" else codec for path, codec in codecs.items()}
+    return parquet_without(file, content, chosen=lambda names: rule.columns(file, names), removes=rule.removes)
 
 
 def replace_content(target: Path, content: bytes) -> None:

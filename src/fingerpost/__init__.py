@@ -28,7 +28,19 @@ if TYPE_CHECKING:
     from fingerpost.tasks.nas.open import LiveNetwork
     from fingerpost.tasks.xmr.open import LiveRanker
 
-__all__ = ["alignment", "completer", "live", "network", "open", "ranker", "threshold"]
+__all__ = ["__version__", "alignment", "completer", "live", "network", "open", "ranker", "threshold"]
+
+__version__: str
+
+
+def __getattr__(name: str) -> str:
+    # Looked up when asked for: every process of a run imports this package.
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("fingerpost")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 # Imported when called: every process of a run imports this package, and few open a published artifact.
 

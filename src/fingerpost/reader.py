@@ -27,6 +27,7 @@ from fingerpost.schemas.publish import Pointer, published_collection
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.releases import read_members
 from fingerpost.schemas.store import Artifact, Store, find_store
+from fingerpost.tasks.ann.batches import real_values
 from fingerpost.tasks.ann.keep import KeepLike
 from fingerpost.tasks.ann.packed import PackedIndex
 from fingerpost.tasks.ann.search import Metric, VectorError, check_metric, checked_vectors
@@ -133,7 +134,7 @@ class PublishedIndex:
         ef: by default the certified width. keep: rows that may be returned, bool (n,) for all queries or (q, n) for each, or
         lists of rows. VectorError names a row of another length, with values that are not finite, or, for cosine, of zeros.
         """
-        given = np.asarray(vectors)
+        given = np.asarray(real_values(vectors))
         rows = checked_vectors(given[None] if given.ndim == 1 else given, columns=self.dimensions)
         if self.metric == "cosine":
             zeros = np.flatnonzero(~rows.any(axis=1))

@@ -18,7 +18,7 @@ def query_vector(given: Any, *, columns: int, metric: str) -> NDArray[np.float32
 
     ValueError for another length, for zeros, and for values that float32 cannot hold or that are not finite.
     """
-    row = np.asarray(given)
+    row = np.asarray(real_values(given))
     if row.dtype == np.float32 and row.shape == (columns,) and metric != "cosine" and _ordinary(row):
         return np.ascontiguousarray(row)[None]
     wide = np.asarray(row, dtype=np.float64).reshape(1, -1)
@@ -43,10 +43,12 @@ def _ordinary(row: NDArray[np.float32]) -> bool:
 def batch_vectors(given: Any, *, columns: int, metric: str) -> tuple[list[str], NDArray[np.float32]]:
     """Names and vectors (q, d) of queries as an index of a metric compares them.
 
-    given: an array, or a table with a column ``vector`` and, as names, ``id``; by default queries are numbered from 0.
+    given: an array, a column of vectors, or a table with a column ``vector`` and, as names, ``id``; by default queries are
+    numbered from 0.
     ValueError for another number of columns, and naming the first row of zeros or with values that are not finite.
     """
     names, values = _named(given)
+    values = real_values(values)
     if isinstance(values, np.ndarray) and values.dtype == np.float32 and values.ndim == 2 and metric != "cosine":
         with np.errstate(over="ignore", invalid="ignore"):
             squares = np.einsum("ij,ij->i", values, values)
@@ -112,15 +114,31 @@ def conditions(filters: Filters, queries: int) -> Sequence[str | None]:
     return [text or None for text in filters]
 
 
+def real_values(values: Any) -> Any:
+    """Values of an array, NaN where they are masked; ValueError for complex numbers and times, which would be cut to numbers."""
+    if isinstance(values, np.ma.MaskedArray):
+        values = np.ma.filled(values.astype(np.float64), np.nan)
+    if getattr(getattr(values, "dtype", None), "kind", "f") in "cmM":
+        raise ValueError(f"vectors: expected real numbers, got {values.dtype}; convert them")
+    return values
+
+
 def _named(given: Any) -> tuple[list[str] | None, Any]:
-    """The names of queries in a table, and its vectors; anything else as it is."""
+    """The names of queries in a table, and its vectors; those of a column, and anything else as it is."""
     held = getattr(given, "column_names", None)
     held = list(held if held is not None else getattr(given, "columns", []))
     if not held:
-        return None, given
+        is_column = hasattr(given, "to_pylist") or hasattr(given, "to_list")
+        return None, _listed(given) if is_column else given
     if "vector" not in held:
         raise ValueError(f"vectors: expected a column vector, got {', '.join(map(str, held))}; name it so")
-    vectors, ids = (_listed(given[name]) if name in held else None for name in ("vector", "id"))
+    try:
+        vectors, ids = (_listed(given[name]) if name in held else None for name in ("vector", "id"))
+    except TypeError as problem:  # a plan of a table, as those of Polars and DuckDB are
+        kind = type(given).__name__
+        raise ValueError(
+            f"vectors: expected a table with its rows, got {kind}; collect it, or fetch its rows"
+        ) from problem
     return None if ids is None else [str(name) for name in ids], vectors
 
 

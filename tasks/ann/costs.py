@@ -33,6 +33,8 @@ _ASKED = 1.2e-3
 #: Bytes of a document's id and other columns where these are written and held.
 _KEY = 40.0
 _FLOAT, _LINK, _LINE = 4, 4, 64
+#: Columns of floats are filled up to a multiple of this.
+_PADDED = 16
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,11 @@ class IndexWork:
     neighbors: int
     shards: int = 1
 
+    @property
+    def built(self) -> HnswParams:
+        """The parameters of the build itself: for cosine, vectors are stored scaled and compared by their product."""
+        return replace(self.params, metric="ip") if self.params.metric == "cosine" else self.params
+
 
 def probe(vectors: NDArray[np.float32], params: HnswParams, *, clock: Callable[[], float]) -> Probe:
     """The build of the first rows on one thread; ``clock`` gives processor seconds."""
@@ -100,18 +107,19 @@ def index_costs(work: IndexWork, timed: Probe) -> Mapping[str, Cost]:
     packed = store + lists + n * _LINE
     build = build_seconds(n, timed)
     read, held = numbers * _READ, _FLOW + vectors
-    opened = held + 2 * graph + packed + 0.1 * vectors
+    # Vectors that are kept as they are lie in memory once.
+    lent = 0.0 if work.whole or work.params.metric == "cosine" or d % _PADDED else vectors
+    opened = held + 2 * graph + packed - lent + 0.1 * vectors
 
     def exact(queries: int) -> float:
         return numbers * queries * _EXACT
 
-    # Checkpoints are written from a copy of the lists.
-    single = Cost(read + build / work.threads**0.93, held + build_memory(n, d, work.params).total + 2 * graph, graph)
+    single = Cost(read + build / work.threads**0.93, held + build_memory(n, d, work.built).total, graph)
     costs = (_sharded(work, timed, single) if work.shards > 1 else {"build_graph": single}) | {
         "fit_vector_codes": Cost(0.5 + read / 3, held + 0.1 * vectors),
         "measure_searches": Cost(4 * read + exact(work.asked // 4) + _PACKED * numbers + _ASKED * work.asked, opened),
         "certify_search": Cost(read + exact(work.asked) + _PACKED * numbers + _ASKED / 2 * work.asked, opened),
-        "pack_index": Cost(read + _PACKED * numbers / 2, held + graph + packed, packed + n * _KEY),
+        "pack_index": Cost(read + _PACKED * numbers / 2, held + graph + packed - lent, packed + n * _KEY),
         "evaluate_index": Cost(
             2 * read + 2 * exact(work.evaluated) + _ASKED * work.evaluated, held + graph + lists + 0.25 * vectors
         ),
@@ -128,7 +136,7 @@ def _sharded(work: IndexWork, timed: Probe, single: Cost) -> dict[str, Cost]:
     """The cost of graphs of shards, as many at a time as there are workers, and of merging them."""
     rows = -(-work.rows // work.shards)
     share, together = rows / work.rows, -(-work.shards // max(work.workers, 1))
-    memory = build_memory(rows, work.dim, work.params).total + share * (single.stored * 2 + 4.0 * work.rows * work.dim)
+    memory = build_memory(rows, work.dim, work.built).total + share * 4.0 * work.rows * work.dim
     built = _started(work.workers) + together * (build_seconds(rows, timed) + share * work.rows * work.dim * _READ)
     rounds = (work.shards - 1).bit_length()
     merged = work.rows * work.dim * _READ + rounds * _MERGED * build_seconds(work.rows, timed) / work.threads**0.93

@@ -24,15 +24,15 @@ class ExchangeError(ValueError):
 class ExchangedIndex:
     """Vectors, their HNSW graph and their ids.
 
-    vectors: float32 (n, d). graph: one entry point. ids: int64 (n,), distinct. metric: "cosine" where the vectors have
-    length one and are compared by inner product. max_neighbors: maximum degree above level 0. ef_construction: width of
+    vectors: float32 (n, d). graph: one entry point. ids: int64 (n,), or uint64 beyond it, distinct. metric: "cosine" where
+    the vectors have length one and are compared by inner product. max_neighbors: maximum degree above level 0. ef_construction: width of
     the search during the build. deleted: bool (n,), the rows that searches pass but never return. Raises ExchangeError
     where these do not fit each other.
     """
 
     vectors: NDArray[np.float32]
     graph: Graph
-    ids: NDArray[np.int64]
+    ids: NDArray[np.int64] | NDArray[np.uint64]
     metric: Metric
     max_neighbors: int
     ef_construction: int = 200

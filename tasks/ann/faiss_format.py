@@ -1,10 +1,12 @@
 """faiss' files of HNSW graphs over plain vectors: ``IndexHNSWFlat``, alone or in an ``IndexIDMap``.
 
-Source: faiss 1.15.1, impl/index_write.cpp (write_index_header, write_HNSW). All numbers are little-endian; a vector is its
-length (int64) and its values.
+Either may be in an ``IndexPreTransform`` that scales vectors to length one (``L2norm`` of index_factory), and it in the map.
+Source: faiss 1.15.1, impl/index_write.cpp (write_index_header, write_HNSW, write_VectorTransform). All numbers are
+little-endian; a vector is its length (int64) and its values.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -26,6 +28,7 @@ from fingerpost.tasks.ann.exchanged import (
 from fingerpost.tasks.ann.search import Metric
 
 _HNSW, _ID_MAPS, _FLAT = b"IHNf", (b"IxMp", b"IxM2"), (b"IxF2", b"IxFI", b"IxFl")
+_TRANSFORMED, _SCALED = b"IxPT", b"VNrm"
 _METRICS: dict[int, Metric] = {0: "ip", 1: "l2"}
 #: What follows an index of each kind that is not read, to say so.
 _OTHERS = {
@@ -34,7 +37,7 @@ _OTHERS = {
     b"IHN2": "a graph over two-level codes",
     b"IHc2": "a graph in the form of cagra",
     b"IHfP": "a graph over vectors in the layout of panorama",
-    b"IxPT": "vectors that are transformed first",
+    b"IxRF": "an index that a second one refines",
 }
 #: The number that faiss writes, twice, where its header has nothing.
 _DUMMY = 1 << 20
@@ -46,29 +49,52 @@ _EF_SEARCH = 16
 def read_faiss(content: NDArray[np.uint8], *, name: str = "faiss index") -> ExchangedIndex:
     """The index of a file's bytes, uint8 (bytes,); ``name`` is that of the file in errors.
 
-    Memory: the vectors and lists, once. ids: those of an IndexIDMap, else the row numbers. metric: "ip" for every inner
-    product; say yourself that vectors of length one are meant for cosine. Raises ExchangeError for another kind of
-    index, and for a damaged or incomplete file.
+    Memory: the vectors and lists, once. ids: those of an IndexIDMap, else the row numbers. metric: "cosine" where the index
+    scales vectors to length one itself, else "ip" for every inner product; say yourself that vectors of length one are meant
+    for cosine. Raises ExchangeError for another kind of index, and for a damaged or incomplete file.
     """
     source = Bytes(content, name)
-    kind = _kind(source)
-    mapped = kind in _ID_MAPS
-    rows, _, _ = _header(source) if mapped else (0, 0, 0)
-    if mapped:
-        kind = _kind(source)
-    if kind != _HNSW:
-        told = _OTHERS.get(kind, f"an index of kind {kind!r}")
-        raise source.fail("IndexHNSWFlat (IHNf)", f"{told}")
-    index = _hnsw(source)
-    if mapped:
-        ids = _vector(source, np.int64, "ids")
-        if len(ids) != index.size or rows != index.size:
-            raise source.fail(f"{index.size} ids, one per vector", f"{len(ids)}")
-        index = ExchangedIndex(
-            index.vectors, index.graph, ids.astype(np.int64), index.metric, index.max_neighbors, index.ef_construction
-        )
+    index = _index(source, frozenset({_TRANSFORMED, *_ID_MAPS}))
     source.end()
     return index
+
+
+def _index(source: Bytes, around: frozenset[bytes]) -> ExchangedIndex:
+    """The next index, which may be in others of the kinds ``around``."""
+    kind = _kind(source)
+    if kind == _HNSW:
+        return _hnsw(source)
+    if kind not in around:
+        raise source.fail("IndexHNSWFlat (IHNf)", _OTHERS.get(kind, f"an index of kind {kind!r}"))
+    rows, dimensions, _ = _header(source)
+    if kind == _TRANSFORMED:
+        _scaling(source, dimensions)
+        index = replace(_index(source, around - {kind}), metric="cosine")
+    else:
+        index = _index(source, around - set(_ID_MAPS))
+        ids = _vector(source, np.int64, "ids").astype(np.int64)
+        if len(ids) != index.size:
+            raise source.fail(f"{index.size} ids, one per vector", f"{len(ids)}")
+        index = replace(index, ids=ids)
+    if (rows, dimensions) != (index.size, index.dimensions):
+        raise source.fail(f"{index.size} vectors of {index.dimensions} dimensions", f"{rows} of {dimensions}")
+    return index
+
+
+def _scaling(source: Bytes, dimensions: int) -> None:
+    """Passes the transforms of an index; ExchangeError unless all of them only scale vectors to length one."""
+    count = source.number(np.int32, "number of transforms")
+    if count < 1:
+        raise source.fail("a transform of vectors", f"{count}")
+    for _ in range(count):
+        kind = _kind(source)
+        if kind != _SCALED:
+            raise source.fail("vectors that are stored as given, or scaled to length one (VNrm)", f"transform {kind!r}")
+        norm = source.real(np.float32, "norm")
+        sizes = [source.number(np.int32, "dimensions") for _ in range(2)]
+        trained = source.number(np.uint8, "trained")
+        if (norm, sizes, trained) != (2.0, [dimensions] * 2, 1):
+            raise source.fail("Euclidean length", f"norm {norm:g} of {sizes[0]} dimensions")
 
 
 def _kind(source: Bytes) -> bytes:
@@ -156,6 +182,8 @@ def write_faiss(index: ExchangedIndex) -> Iterator[bytes | memoryview]:
         )
     if index.size > np.iinfo(np.int32).max:
         raise ExchangeError(f"index: expected fewer than 2^31 rows, got {index.size}; export it by shards")
+    if index.ids.max() > np.iinfo(np.int64).max:
+        raise ExchangeError(f"index: expected ids below 2^63, got {index.ids.max()}; number the rows")
     entry, own = single_entry(index.graph), not np.array_equal(index.ids, np.arange(index.size))
     vectors, metric = stored_vectors(index.vectors, index.metric), 1 if index.metric == "l2" else 0
     head = _written_header(index.size, index.dimensions, metric)

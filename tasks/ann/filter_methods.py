@@ -17,6 +17,10 @@ COMPARED_SHARE = 0.3
 #: How much less than a comparison of all rows that pass a graph search has to cost by the model to be chosen.
 MARGIN = 0.8
 
+#: Of each set, or of one alone.
+Numbers = float | NDArray[np.float64]
+Condition = bool | NDArray[np.bool_]
+
 
 def chosen_methods(
     passing: NDArray[np.int64], queries: NDArray[np.int64], *, size: int, columns: int, ef: int
@@ -26,9 +30,9 @@ def chosen_methods(
     passing: rows of each set, int64 (s,). queries: that share it, int64 (s,), 0 for a set that none has. size, columns:
     of the vectors. ef: width of the search.
     """
-    rows = passing.astype(np.float64)
-    scan = rows * (40 + 0.25 * columns)
-    return _chosen(rows, scan, _product(rows, queries, columns), size=size, met=65 + 0.28 * columns, ef=ef)
+    rows, shared = _numbers(passing, queries)
+    scan = _scan(rows, shared, columns, again=12 + 0.1 * columns)
+    return _chosen(rows, scan, _product(rows, shared, columns), size=size, met=65 + 0.28 * columns, ef=ef)
 
 
 def packed_methods(
@@ -46,41 +50,67 @@ def packed_methods(
     lines: cache lines of a code; None where vectors themselves are compared. exact_rows: up to which a scan compares the
     vectors themselves all the same.
     """
-    rows, row, met = passing.astype(np.float64), 40 + 0.25 * columns, 65 + 0.28 * columns
-    scan = rows * row
+    rows, shared = _numbers(passing, queries)
+    scan, met = _scan(rows, shared, columns, again=10 + 0.22 * columns), 65 + 0.28 * columns
     if lines is not None:
         met = 15 + 10.0 * lines
         # A query's own code, and the best by estimate compared exactly.
-        estimated = rows * 12.0 * lines + 3_000 + 15 * columns + 30 * row
-        scan = np.where(passing <= exact_rows, scan, estimated)
-    return _chosen(rows, scan, _product(rows, queries, columns), size=size, met=met, ef=ef)
+        code, again = 12.0 * lines, 3 + 1.7 * lines
+        estimated = rows * (again + (code - again) / shared) + 3_000 + 15 * columns + 30 * _row(columns)
+        scan = _where(rows <= exact_rows, scan, estimated)
+    return _chosen(rows, scan, _product(rows, shared, columns), size=size, met=met, ef=ef)
 
 
-def _product(rows: NDArray[np.float64], queries: NDArray[np.int64], columns: int) -> NDArray[np.float64]:
-    shared = np.maximum(queries, 1).astype(np.float64)
+def _numbers(passing: NDArray[np.int64], queries: NDArray[np.int64]) -> tuple[Numbers, Numbers]:
+    """Rows that pass and queries that share them, at least 1, as float64 (s,); of one set as two numbers.
+
+    A search of one query takes less time than a few operations on arrays.
+    """
+    if len(passing) == 1:
+        return float(passing[0]), max(float(queries[0]), 1.0)
+    return passing.astype(np.float64), np.maximum(queries, 1).astype(np.float64)
+
+
+def _where(condition: Condition, yes: Numbers, no: Numbers) -> Numbers:
+    if isinstance(condition, bool):
+        return yes if condition else no
+    return np.where(condition, yes, no)
+
+
+def _row(columns: int) -> float:
+    """A comparison with a row that memory has to bring."""
+    return 40 + 0.25 * columns
+
+
+def _scan(rows: Numbers, shared: Numbers, columns: int, *, again: float) -> Numbers:
+    """Comparisons with all rows of a set.
+
+    again: a comparison with a row that an earlier query of the set has brought into the caches, as far as they hold it.
+    """
+    held = rows * columns
+    warm = again + 0.12 * columns * held / (held + 2_000_000)
+    cold = _row(columns) - warm
+    return rows * (warm + _where(cold > 0, cold, 0.0 * warm) / shared)
+
+
+def _product(rows: Numbers, shared: Numbers, columns: int) -> Numbers:
     # Products of many rows do not stay in the caches until the nearest are selected.
-    each = 4 + 0.03 * columns + 8 * rows / (rows + 8_000)
-    return rows * ((100 + 1.8 * columns) / shared + each) + 20_000 / shared + 1_000
+    each = 1 + 0.0225 * columns + 3 * rows / (rows + 8_000)
+    once = 25_000 + rows * (50 + 0.8 * columns)
+    return once / shared + rows * each + 700 + 1.3 * columns
 
 
-def _chosen(
-    rows: NDArray[np.float64],
-    scan: NDArray[np.float64],
-    product: NDArray[np.float64],
-    *,
-    size: int,
-    met: float,
-    ef: int,
-) -> NDArray[np.uint8]:
+def _chosen(rows: Numbers, scan: Numbers, product: Numbers, *, size: int, met: float, ef: int) -> NDArray[np.uint8]:
     """A graph search where that costs less than to compare all rows that pass, else the cheaper way to do that.
 
     scan, product: what the two cost. met: what a node costs that a graph search compares.
     """
-    share = np.maximum(rows, 1) / max(size, 1)
+    share = _where(rows < 1, 1.0, rows) / max(size, 1)
     compare = (ef / share + 15) * 13 * met
     cross = (ef + 25) * (4_500 + 13 * met)
-    graph = np.where(share >= COMPARED_SHARE, COMPARE, CROSS)
-    worth = np.where(graph == COMPARE, compare, cross) < MARGIN * np.minimum(scan, product)
-    exact = np.where((scan <= product) | (rows == 0), SCAN, PRODUCT)
+    compared = share >= COMPARED_SHARE
+    worth = _where(compared, compare, cross) < MARGIN * _where(scan < product, scan, product)
+    exact = _where((scan <= product) | (rows == 0), SCAN, PRODUCT)
     # A search as wide as the number of rows ends in comparing them all.
-    return np.where(worth & (rows > ef), graph, exact).astype(np.uint8)
+    found = _where(worth & (rows > ef), _where(compared, COMPARE, CROSS), exact)
+    return np.atleast_1d(np.asarray(found, np.uint8))

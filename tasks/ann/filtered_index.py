@@ -19,7 +19,10 @@ from fingerpost.tasks.ann.search import (
     checked_vectors,
     no_direction,
 )
-from fingerpost.tasks.ann.set_products import by_sets, nearest_of_set, prepared_rows, squared_lengths
+from fingerpost.tasks.ann.set_products import by_sets, nearest_of_set, prepared_rows
+
+#: Where all rows pass.
+_NO_BITS = np.zeros((0, 0), np.uint64)
 
 
 class FilteredIndex:
@@ -61,20 +64,17 @@ class FilteredIndex:
         rows = checked_vectors(queries, "queries", columns=self._vectors.shape[1])
         ef = min(ef, len(self._vectors))
         if keep is None:
-            return self._graph_search(rows, None, np.zeros(len(rows), np.uint8), max(ef, k), k, threads)
+            return self._graph_search(rows, None, np.zeros(1, np.uint8), max(ef, k), k, threads)
         sets = keep_rows(keep, size=len(self._vectors), queries=len(rows))
-        owners = sets.owners(len(rows))
-        shared = np.bincount(owners, minlength=sets.sets)
-        methods = chosen_methods(sets.counts, shared, size=len(self._vectors), columns=rows.shape[1], ef=max(ef, k))
+        shared, size = sets.shared(len(rows)), len(self._vectors)
+        methods = chosen_methods(sets.counts, shared, size=size, columns=rows.shape[1], ef=max(ef, k))
         return by_sets(
             rows,
             sets,
             methods,
             k,
             product=lambda asked, own: self._product(asked, own, k),
-            search=lambda asked, own: self._graph_search(
-                asked, own, methods[own.owners(len(asked))], max(ef, k), k, threads
-            ),
+            search=lambda asked, own: self._graph_search(asked, own, methods, max(ef, k), k, threads),
         )
 
     def within(
@@ -98,10 +98,9 @@ class FilteredIndex:
         rows = checked_vectors(queries, "queries", columns=self._vectors.shape[1])
         size = len(self._vectors)
         sets = None if keep is None else keep_rows(keep, size=size, queries=len(rows))
-        methods = np.zeros(len(rows), np.uint8)
+        methods = np.zeros(1, np.uint8)
         if sets is not None:
-            owners, once = sets.owners(len(rows)), np.ones(sets.sets, np.int64)
-            methods = chosen_methods(sets.counts, once, size=size, columns=rows.shape[1], ef=ef)[owners]
+            methods = chosen_methods(sets.counts, np.ones(sets.sets, np.int64), size=size, columns=rows.shape[1], ef=ef)
         ef, width = min(ef, size), min(most, size)
         found = self._graph_search(rows, sets, methods, min(ef, width), width, threads, radius)
         if width == most:
@@ -123,12 +122,12 @@ class FilteredIndex:
         threads: int,
         radius: float = -np.inf,
     ) -> SearchResult:
-        bits, passing = np.zeros((0, 0), np.uint64), np.array([len(self._vectors)], np.int64)
-        owners = np.zeros(len(queries), np.int64)
-        if keep is not None:
-            bits, passing, owners = keep.bits, keep.counts, keep.owners(len(queries))
+        """A search with the method of each set, uint8 (s,), or the one method without sets."""
+        owners = np.zeros(len(queries), np.int64) if keep is None else keep.owners(len(queries))
+        bits = _NO_BITS if keep is None else keep.bits
+        passing = np.array([len(self._vectors)], np.int64) if keep is None else keep.counts
         ids, distances, full, expansions, _, bad = self._store.search(
-            queries, bits, passing, owners, methods, ef, columns, radius, threads
+            queries, bits, passing, owners, methods[owners], ef, columns, radius, threads
         )
         if bad >= 0:
             raise no_direction("queries", bad)
@@ -137,14 +136,9 @@ class FilteredIndex:
     def _product(self, queries: NDArray[np.float32], rows: NDArray[np.int64], k: int) -> SearchResult:
         """The k nearest among some rows by a matrix product."""
         asked, held = prepared_rows(queries, "queries", self.metric), self._unit_rows[rows]
-        return nearest_of_set(asked, held, self._norms[rows], rows, k, self.metric)
+        return nearest_of_set(asked, held, rows, k, self.metric)
 
     @cached_property
     def _unit_rows(self) -> NDArray[np.float32]:
         """The vectors as products need them."""
         return prepared_rows(self._vectors, "vectors", self.metric)
-
-    @cached_property
-    def _norms(self) -> NDArray[np.float32]:
-        """Their squared lengths, float32 (n,)."""
-        return squared_lengths(self._unit_rows)

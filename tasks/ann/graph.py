@@ -11,6 +11,8 @@ NONE = 0xFFFFFFFF
 DEFAULT_ENTRY_POINTS = 64
 #: Node numbers share 64 bits with a distance and a flag.
 MAX_NODES = 2**31 - 1
+#: Nodes whose lists are checked at a time: the owners of all edges would take as much memory as the edges.
+_BLOCK_NODES = 1 << 16
 
 
 class GraphError(ValueError):
@@ -91,10 +93,12 @@ def _check_level(
         return
     if int(indices.max()) >= n:
         raise GraphError(f"{name} indices: expected rows below {n}, got {int(indices.max())}; drop foreign nodes")
-    owners = np.repeat(nodes, np.diff(indptr))
-    loops = np.flatnonzero(owners == indices)
-    if len(loops):
-        raise GraphError(f"{name} indices: expected no node in its own list, got node {owners[loops[0]]}; drop it")
+    for begin in range(0, len(nodes), _BLOCK_NODES):
+        pointers = indptr[begin : begin + _BLOCK_NODES + 1]
+        owners = np.repeat(nodes[begin : begin + _BLOCK_NODES], np.diff(pointers))
+        loops = np.flatnonzero(owners == indices[pointers[0] : pointers[-1]])
+        if len(loops):
+            raise GraphError(f"{name} indices: expected no node in its own list, got node {owners[loops[0]]}; drop it")
     if len(nodes) < n and not np.isin(indices, nodes).all():
         raise GraphError(f"{name} indices: expected nodes of that level, got others; a search would leave the level")
 

@@ -64,8 +64,9 @@ def changed_graph(
     del held
     if builder.bad_row >= 0:
         raise no_direction("vectors", int(np.flatnonzero(place == builder.bad_row)[0]))
-    _restore(builder, graph)
+    _restore(builder, graph, threads)
     repaired = builder.remove(removed, threads) if removed.any() else 0
+    builder.arrange(threads)
     while builder.inserted < len(levels):
         builder.insert_until(builder.inserted + _STEP_ROWS, threads)
         progress(builder.inserted - graph.size + len(kept))
@@ -96,7 +97,7 @@ def without_rows(
     builder = kernel.Builder(rows, params.metric, params.max_neighbors, params.ef_construction, levels, threads=threads)
     if builder.bad_row >= 0:
         raise no_direction("vectors", builder.bad_row)
-    _restore(builder, graph)
+    _restore(builder, graph, threads)
     builder.remove(removed.astype(np.uint8), threads)
     builder.connect()
     number = np.where(removed, -1, np.arange(graph.size)).astype(np.int64)
@@ -144,12 +145,12 @@ def _drawn_levels(count: int, params: HnswParams) -> NDArray[np.uint8]:
     return node_levels(count, params.max_neighbors, params.seed)
 
 
-def _restore(builder: kernel.Builder, graph: Graph) -> None:
+def _restore(builder: kernel.Builder, graph: Graph, threads: int) -> None:
     nodes = np.arange(graph.size, dtype=np.uint32)
     try:
-        builder.restore_level(0, nodes, graph.indptr, graph.indices)
+        builder.restore_level(0, nodes, graph.indptr, graph.indices, threads=threads)
         for number, level in enumerate(graph.upper, start=1):
-            builder.restore_level(number, level.nodes, level.indptr, level.indices)
+            builder.restore_level(number, level.nodes, level.indptr, level.indices, threads=threads)
     except ValueError as problem:
         raise GraphError(f"{problem}; change it with the parameters that it was built with") from problem
     builder.restore_end(graph.size)

@@ -156,13 +156,14 @@ class HnswBuilder:
             cap = params.max_neighbors * (2 if level == 0 else 1)
             if indptr is None or indices is None or len(indptr) != len(nodes) + 1:
                 raise GraphError(f"state: expected lists of {len(nodes)} nodes on level {level}; start again")
-            pointers, ids = indptr.astype(np.int64), indices.astype(np.uint32)
+            pointers = np.require(indptr, np.int64, ["C", "A"])
+            ids = np.require(indices, np.uint32, ["C", "A"])
             degrees = np.diff(pointers)
             if pointers[0] != 0 or pointers[-1] != len(ids) or degrees.min() < 0 or degrees.max() > cap:
                 raise GraphError(f"state: expected lists of at most {cap} nodes on level {level}; start again")
             if len(ids) and (int(ids.max()) >= inserted or not (tops[ids] >= level).all()):
                 raise GraphError(f"state: expected nodes of level {level} in its lists, got others; start again")
-            builder._builder.restore_level(level, nodes, pointers, ids)
+            builder._builder.restore_level(level, nodes, pointers, ids, threads=threads)
         builder._builder.restore_end(inserted, distances, expansions)
         return builder
 

@@ -58,8 +58,9 @@ def read_hnswlib(
 ) -> ExchangedIndex:
     """The index of a file's bytes, uint8 (bytes,); ``name`` is that of the file in errors.
 
-    metric: the space, which the file does not name. dimensions: an error if the file has others. Memory: the vectors and
-    lists, once. Raises ExchangeError for a damaged or incomplete file, and for one that does not fit.
+    metric: the space, which the file does not name. dimensions: an error if the file has others. ids: the labels as hnswlib
+    answers with them, uint64 where one is above 2^63, as hashes are and negative labels become. Memory: the vectors and lists,
+    once. Raises ExchangeError for a damaged or incomplete file, and for one that does not fit.
     """
     check_metric(metric)
     source = Bytes(content, name)
@@ -79,10 +80,11 @@ def read_hnswlib(
     lists = [LevelLists(np.arange(head.count, dtype=np.uint32), words, starts, head.max_m0, counts)]
     levels, upper = _upper(source, head)
     source.end()
+    labels = _columns(rows, head.label_at, 1, "<u8")[:, 0].astype(np.uint64)
     return ExchangedIndex(
         vectors,
         graph_of_lists(levels, [*lists, *upper], head.entry, name=name),
-        _columns(rows, head.label_at, 1, "<u8")[:, 0].astype(np.int64),
+        labels if labels.max() > np.iinfo(np.int64).max else labels.astype(np.int64),
         metric,
         head.max_m,
         max(head.ef_construction, 1),

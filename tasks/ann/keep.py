@@ -65,6 +65,12 @@ class Keep:
             )
         return self.of_query
 
+    def shared(self, queries: int) -> NDArray[np.int64]:
+        """Number of queries of each set among q queries, int64 (s,); ValueError as :meth:`owners`."""
+        if self.of_query is None:
+            return np.array([queries], dtype=np.int64)
+        return np.bincount(self.owners(queries), minlength=self.sets)
+
     def mask(self, number: int) -> NDArray[np.bool_]:
         """The rows of a set as a mask, bool (n,)."""
         octets = self.bits[number].astype("<u8", copy=False).view(np.uint8)
@@ -72,7 +78,19 @@ class Keep:
 
     def rows(self, number: int) -> NDArray[np.int64]:
         """The rows of a set, int64 (m,), ascending."""
-        return np.flatnonzero(self.mask(number))
+        return self._only if self.sets == 1 else self._rows(number)
+
+    @cached_property
+    def _only(self) -> NDArray[np.int64]:
+        """The rows of the one set that all queries share."""
+        return self._rows(0)
+
+    def _rows(self, number: int) -> NDArray[np.int64]:
+        # Words without a row are passed over: most are where few rows pass.
+        words = np.flatnonzero(self.bits[number])
+        octets = self.bits[number, words].astype("<u8", copy=False).view(np.uint8)
+        at = np.flatnonzero(np.unpackbits(octets, bitorder="little").view(np.bool_))
+        return words[at // WORD] * WORD + at % WORD
 
     def without(self, removed: NDArray[np.bool_]) -> "Keep":
         """The same sets without rows that were removed, bool (n,)."""
@@ -126,6 +144,8 @@ def keep_rows(keep: KeepLike, *, size: int, queries: int) -> Keep:
         raise ValueError(
             f"keep: expected a mask, or lists of rows for {queries} queries, got {_described(keep)}; give one for each"
         )
+    if queries == 1:
+        return Keep(size, _listed(np.asarray(keep[0]), size, 0)[None])
     masks = np.zeros((queries, -(-size // WORD)), dtype=np.uint64)
     for query, listed in enumerate(keep):
         masks[query] = _listed(np.asarray(listed), size, query)
@@ -135,15 +155,19 @@ def keep_rows(keep: KeepLike, *, size: int, queries: int) -> Keep:
 def _listed(rows: NDArray[np.generic], size: int, query: int) -> NDArray[np.uint64]:
     if rows.ndim != 1 or (len(rows) and rows.dtype.kind not in "iu"):
         raise ValueError(f"keep of query {query}: expected row numbers (m,), got {rows.dtype} {rows.shape}; give rows")
-    if len(rows) and not 0 <= int(rows.min()) <= int(rows.max()) < size:
+    numbers = rows.astype(np.int64, copy=False)
+    # As numbers without a sign, those below 0 are beyond any size.
+    if len(rows) and int(numbers.view(np.uint64).max()) >= size:
         raise ValueError(f"keep of query {query}: expected rows 0 to {size - 1}, got others; choose among the index's")
-    mask = np.zeros((1, size), dtype=np.bool_)
-    mask[0, rows.astype(np.int64)] = True
-    return packed_mask(mask)[0]
+    mask = np.zeros(-(-size // WORD) * WORD, dtype=np.bool_)
+    mask[numbers] = True
+    return np.packbits(mask, bitorder="little").view("<u8").astype(np.uint64, copy=False)
 
 
 def _distinct(size: int, bits: NDArray[np.uint64]) -> Keep:
     """Sets of each query with equal ones stored once, in the order in which they first come."""
+    if len(bits) == 1:
+        return Keep(size, bits)
     known: dict[bytes, int] = {}
     owners = np.array([known.setdefault(row.tobytes(), len(known)) for row in bits], dtype=np.int64)
     _, first = np.unique(owners, return_index=True)

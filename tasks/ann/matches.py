@@ -92,17 +92,3 @@ def matches_of(
     named = np.full(rows.shape, "", np.object_)
     named[found] = np.array(ids(rows[found]), dtype=np.object_)
     return Matches(queries, rows, named, np.where(found, scores, np.float32(np.nan)), measure)
-
-
-def joined_matches(
-    queries: Sequence[str], answers: Sequence[Sequence[tuple[int, str, float]]], measure: str
-) -> Matches:
-    """Matches of (row, id, score) of each query, best first."""
-    width = max((len(each) for each in answers), default=0)
-    rows = np.full((len(answers), width), -1, np.int64)
-    scores = np.full((len(answers), width), np.nan, np.float32)
-    ids = np.full((len(answers), width), "", dtype=object)
-    for query, found in enumerate(answers):
-        for place, (row, key, score) in enumerate(found):
-            rows[query, place], ids[query, place], scores[query, place] = row, key, score
-    return Matches(queries, rows, ids, scores, measure)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fingerpost.ext import packed as kernel
-from fingerpost.tasks.ann.codes import BLOCK_ROWS, Codes
+from fingerpost.tasks.ann.codes import BLOCK_ROWS, LINE, Codes
 from fingerpost.tasks.ann.filter_methods import packed_methods
 from fingerpost.tasks.ann.graph import MAX_NODES, Graph
 from fingerpost.tasks.ann.keep import Keep, KeepLike, keep_rows
@@ -29,7 +29,7 @@ from fingerpost.tasks.ann.search import (
     checked_vectors,
     no_direction,
 )
-from fingerpost.tasks.ann.set_products import by_sets, nearest_of_set, prepared_rows, squared_lengths
+from fingerpost.tasks.ann.set_products import by_sets, nearest_of_set, prepared_rows
 
 #: Version of the arrays' meaning; the first of ``numbers``.
 FORMAT = 1
@@ -114,7 +114,8 @@ class PackedIndex:
         codes: what candidates are found by; None compares them exactly. keeping: the form of the vectors for exact
         distances; by default integers where all values are whole numbers of 8 bits, else float32. reordered: whether
         nodes that are neighbours get numbers side by side. out: arrays by name to write into, of the shapes that
-        :func:`packed_shapes` gives. Raises VectorError for vectors that do not fit.
+        :func:`packed_shapes` gives; without it, read-only vectors are kept where they lie if their bytes are what would be
+        kept. Raises VectorError for vectors that do not fit.
         """
         check_metric(metric)
         rows = checked_vectors(vectors)
@@ -133,7 +134,10 @@ class PackedIndex:
             graph.size, rows.shape[1], metric, len(graph.upper), keeping, 0 if codes is None else codes.bits, rerank
         )
         arrays = _empty(header, graph, codes, reordered, out)
-        _fill(arrays, header, rows, graph, codes, stored, reordered)
+        lent = out is None and not reordered and _lasting(rows, header)
+        if lent:
+            arrays["store"] = rows.view(np.uint8)
+        _fill(arrays, header, rows, graph, codes, stored, reordered, lent=lent)
         return cls(arrays)
 
     @classmethod
@@ -202,7 +206,7 @@ class PackedIndex:
         sets = keep_rows(keep, size=self.size, queries=len(rows))
         methods = packed_methods(
             sets.counts,
-            np.bincount(sets.owners(len(rows)), minlength=sets.sets),
+            sets.shared(len(rows)),
             size=self.size,
             columns=self.header.dim,
             ef=max(ef, k),
@@ -248,7 +252,7 @@ class PackedIndex:
         held = self.kept(rows)
         asked = prepared_rows(queries, "queries", self.metric)
         halved = self.metric == "cosine" and self.header.keeping == "bits12"
-        found = nearest_of_set(asked, held, squared_lengths(held), rows, k, "l2" if halved else self.metric)
+        found = nearest_of_set(asked, held, rows, k, "l2" if halved else self.metric)
         return replace(found, distances=found.distances * np.float32(0.5)) if halved else found
 
     @cached_property
@@ -297,11 +301,18 @@ def _empty(
     return arrays
 
 
+def _lasting(rows: NDArray[np.float32], header: PackedHeader) -> bool:
+    """Whether rows are what the store of an index holds, on a cache line and never changed."""
+    as_they_are = header.keeping == "float32" and header.metric != "cosine"
+    whole_rows = kernel.row_bytes("float32", header.dim) == rows.shape[1] * rows.itemsize
+    return bool(as_they_are and whole_rows and not rows.flags.writeable and rows.ctypes.data % LINE == 0)
+
+
 def aligned(shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> NDArray[np.generic]:
     """An array of zeros on a cache line."""
     count = int(np.prod(shape)) * dtype.itemsize
-    memory = np.zeros(count + 64, dtype=np.uint8)
-    start = -memory.ctypes.data % 64
+    memory = np.zeros(count + LINE, dtype=np.uint8)
+    start = -memory.ctypes.data % LINE
     return memory[start : start + count].view(dtype).reshape(shape)
 
 
@@ -313,6 +324,8 @@ def _fill(
     codes: Codes | None,
     stored: StoredRange,
     reordered: bool,
+    *,
+    lent: bool,
 ) -> None:
     order = node_order(graph) if reordered else None
     arrays["numbers"][:] = header.numbers()
@@ -330,6 +343,7 @@ def _fill(
         block = rows[begin:end] if order is None else rows[order[begin:end]]
         if header.metric == "cosine":
             block = unit_block(block, order, begin)
-        store_rows(block, stored, header.keeping, arrays["store"][begin:end])
+        if not lent:
+            store_rows(block, stored, header.keeping, arrays["store"][begin:end])
         if codes is not None:
             codes.encode(block, arrays["codes"][begin:end].view(np.uint8))

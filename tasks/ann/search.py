@@ -77,8 +77,10 @@ def checked_vectors(values: ArrayLike, name: str = "vectors", *, columns: int | 
     if columns is not None and array.shape[1] != columns:
         raise VectorError(f"{name}: expected {columns} columns, got {array.shape[1]}; embed queries like the vectors")
     array = np.ascontiguousarray(array, dtype=np.float32)
-    # A row's sum is finite unless one of its values is not, or the sum overflows, which the second check resolves.
+    # A sum of squares is finite unless a value is not, or it overflows, which the row's check resolves; a row's sum likewise.
     with np.errstate(over="ignore", invalid="ignore"):
+        if np.isfinite(np.dot(array.reshape(-1), array.reshape(-1))):
+            return array
         doubtful = np.flatnonzero(~np.isfinite(array.sum(axis=1)))
     for row in doubtful:
         if not np.isfinite(array[row]).all():

@@ -274,9 +274,13 @@ def _reason(
         return f"{target} is reached, but cannot be certified at any width with so few queries"
     if at is None:
         return f"{target} was not reached at any width"
-    rate = f"{at[1]:,.0f} queries/s at {target}"
+    rate, margin = f"{at[1]:,.0f} queries/s at {target}", f"{100 * params.margin:g} %"
     if ratio is not None and plan != PLAIN:
         rate += f", {ratio:.2f} times plain search"
     if plan == chosen:
-        return f"{rate}: the simplest that none beats by more than {params.margin:.0%}"
-    return f"{rate}: slower, or not faster by {params.margin:.0%}" if eligible else f"{rate}: not of profile compact"
+        return f"{rate}: the simplest that none beats by more than {margin}"
+    return (
+        f"{rate}: not faster than the chosen one by more than {margin}"
+        if eligible
+        else f"{rate}: not of profile compact"
+    )

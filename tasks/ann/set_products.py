@@ -10,11 +10,13 @@ from fingerpost.ext.hnsw import normalise_rows
 from fingerpost.tasks.ann.filter_methods import PRODUCT
 from fingerpost.tasks.ann.graph import NONE
 from fingerpost.tasks.ann.keep import Keep
-from fingerpost.tasks.ann.search import Metric, SearchCounters, SearchResult, no_direction
+from fingerpost.tasks.ann.search import Metric, SearchCounters, SearchResult, VectorError, no_direction
 from fingerpost.tasks.ann.within import added
 
 #: Queries of one product.
 _QUERY_ROWS = 256
+#: Values of a set's vectors below which they stay in the caches anyhow.
+_SMALL_SET = 65_536
 
 
 def prepared_rows(rows: NDArray[np.float32], name: str, metric: Metric) -> NDArray[np.float32]:
@@ -27,33 +29,29 @@ def prepared_rows(rows: NDArray[np.float32], name: str, metric: Metric) -> NDArr
     return unit
 
 
-def squared_lengths(rows: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Squared lengths of rows (n, d), float32 (n,)."""
-    return np.einsum("ij,ij->i", rows, rows)
-
-
 def nearest_of_set(
     queries: NDArray[np.float32],
     held: NDArray[np.float32],
-    norms: NDArray[np.float32],
     rows: NDArray[np.int64],
     k: int,
     metric: Metric,
 ) -> SearchResult:
     """The k nearest of a set's rows for each query (q, d), bit for bit as the kernels of a search compare them.
 
-    queries, held (m, d): prepared. norms: squared lengths of held (m,). rows: their numbers int64 (m,), ascending.
+    queries, held (m, d): prepared. rows: their numbers int64 (m,), ascending.
     """
-    ids = np.full((len(queries), k), NONE, dtype=np.uint32)
-    distances = np.full((len(queries), k), np.inf, dtype=np.float32)
-    compared, least = len(queries) * len(rows), min(k, len(rows))
-    for begin in range(0, len(queries) if least else 0, _QUERY_ROWS):
+    least = min(k, len(rows))
+    if not least:
+        return _nothing(len(queries), k)
+    ids = np.empty((len(queries), k), dtype=np.uint32)
+    distances = np.empty((len(queries), k), dtype=np.float32)
+    compared = len(queries) * len(rows)
+    for begin in range(0, len(queries), _QUERY_ROWS):
         part = slice(begin, begin + _QUERY_ROWS)
-        screen, slack = _screen(queries[part], held, norms, l2=metric == "l2")
-        limits = np.partition(screen, least - 1, axis=1)[:, least - 1] + slack
-        places, near, again = kernel.nearest_screened(screen, limits, queries[part], held, metric, least)
-        ids[part, :least], distances[part, :least] = rows[places], near
-        compared += again
+        asked = queries[part]
+        compared += kernel.nearest_screened(
+            asked @ held.T, asked, held, rows, metric, least, ids[part], distances[part]
+        )
     return SearchResult(ids, distances, SearchCounters(compared))
 
 
@@ -71,36 +69,49 @@ def by_sets(
     methods: of each set, uint8 (s,); those of ``PRODUCT`` go to ``product`` with the set's rows, other queries to
     ``search`` together.
     """
+    if sets.sets == 1:
+        return product(queries, sets.rows(0)) if methods[0] == PRODUCT else search(queries, sets)
     owners = sets.owners(len(queries))
-    by_product = methods[owners] == PRODUCT
-    if not by_product.any():
+    small = sets.sets == len(queries) or int(sets.counts.max()) * queries.shape[1] < _SMALL_SET
+    if small and not (methods[owners] == PRODUCT).any():
         return search(queries, sets)
-    ids = np.full((len(queries), k), NONE, dtype=np.uint32)
-    distances = np.full((len(queries), k), np.inf, dtype=np.float32)
-    work = SearchCounters()
+    # Queries of a set one after the other, while the caches hold its rows.
     order = np.argsort(owners, kind="stable")
-    bounds = np.searchsorted(owners[order], np.arange(sets.sets + 1))
+    grouped = Keep(sets.size, sets.bits, owners[order])
+    try:
+        found = _by_sets_in_order(queries[order], grouped, methods, k, product, search)
+    except VectorError as problem:
+        # It names a row of a group.
+        lengths = np.einsum("ij,ij->i", queries, queries, dtype=np.float64)
+        raise no_direction("queries", int(lengths.argmin())) from problem
+    back = np.empty_like(order)
+    back[order] = np.arange(len(order))
+    return SearchResult(found.ids[back], found.distances[back], found.counters)
+
+
+def _by_sets_in_order(
+    queries: NDArray[np.float32],
+    sets: Keep,
+    methods: NDArray[np.uint8],
+    k: int,
+    product: Callable[[NDArray[np.float32], NDArray[np.int64]], SearchResult],
+    search: Callable[[NDArray[np.float32], Keep], SearchResult],
+) -> SearchResult:
+    """As :func:`by_sets`, for queries in the order of their sets."""
+    owners, nothing = sets.owners(len(queries)), _nothing(len(queries), k)
+    ids, distances, work = nothing.ids, nothing.distances, nothing.counters
+    bounds = np.searchsorted(owners, np.arange(sets.sets + 1))
     for number in np.flatnonzero((methods == PRODUCT) & (np.diff(bounds) > 0)).tolist():
-        chosen = order[bounds[number] : bounds[number + 1]]
-        part = product(queries[chosen], sets.rows(number))
-        ids[chosen], distances[chosen], work = part.ids, part.distances, added(work, part.counters)
-    others = np.flatnonzero(~by_product)
+        some = slice(bounds[number], bounds[number + 1])
+        part = product(queries[some], sets.rows(number))
+        ids[some], distances[some], work = part.ids, part.distances, added(work, part.counters)
+    others = np.flatnonzero(methods[owners] != PRODUCT)
     if len(others):
         part = search(queries[others], Keep(sets.size, sets.bits, owners[others]))
         ids[others], distances[others], work = part.ids, part.distances, added(work, part.counters)
     return SearchResult(ids, distances, work)
 
 
-def _screen(
-    queries: NDArray[np.float32], held: NDArray[np.float32], norms: NDArray[np.float32], *, l2: bool
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Distances (q, m) by a product, but for a summand of each query, and twice the bound of their error (q,)."""
-    screen = queries @ held.T
-    if l2:
-        screen *= -2.0
-        screen += norms
-    else:
-        np.negative(screen, out=screen)
-    # Bound on the rounding of a float32 product of d terms, in any order, against that of the kernel.
-    unit = np.finfo(np.float32).eps * (queries.shape[1] / 4 + 16)
-    return screen, (unit * (squared_lengths(queries) + norms.max(initial=0.0) + 1.0)).astype(np.float32)
+def _nothing(queries: int, k: int) -> SearchResult:
+    ids = np.full((queries, k), NONE, dtype=np.uint32)
+    return SearchResult(ids, np.full((queries, k), np.inf, dtype=np.float32), SearchCounters())

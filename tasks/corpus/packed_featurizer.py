@@ -36,6 +36,8 @@ class PackedFeaturizer:
         columns = zip(self.sizes, self.frequencies, self.ngrams.families, strict=False)
         if not (fits and all(len(held) == (family.buckets or size) for size, held, family in columns)):
             raise ValueError("vocabulary: expected the terms and frequencies of its families, got others; rebuild it")
+        if self.documents < 0 or any(len(held) and held.min() < 0 for held in self.frequencies):
+            raise ValueError("vocabulary: expected frequencies of documents of at least 0, got others; rebuild it")
         if not (self.offsets[1:] >= self.offsets[:-1]).all():
             raise ValueError("vocabulary: expected offsets that ascend, got others; rebuild it")
 

@@ -228,13 +228,13 @@ class RankedLabel:
     """One answer.
 
     score: higher is better.
-    `chance`: calibrated probability that the label is right; None where no queries were held out for calibration.
+    probability: calibrated probability that the label is right; None where no queries were held out for calibration.
     """
 
     id: str
     name: str
     score: float
-    chance: float | None
+    probability: float | None
 
 
 def read_packed_featurizer(artifact: Artifact, store: Store, *, ngrams: Ref, features: Ref) -> PackedFeaturizer:

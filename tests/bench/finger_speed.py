@@ -1,8 +1,9 @@
 """FINGER over our own plain float32 search of the same graph: ``python -m tests.bench.finger_speed [--quick]``.
 
 Deferred: coded residuals, the frontier ordered by estimates. Screened: FINGER as the release before searched. Besides
-our HNSW graph one of other construction: exact nearest neighbours, pruned as HNSW prunes and with reverse edges. All
-ways are measured in turns on one graph.
+our HNSW graph one of other construction: exact nearest neighbours, pruned as HNSW prunes and with reverse edges; both at
+two sizes, as a search of few rows is short beside what FINGER prepares for it. All ways are measured in turns on one
+graph.
 """
 
 import statistics
@@ -10,13 +11,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import numpy as np
-
 from fingerpost.tasks.ann.deferred_search import DeferredIndex
 from fingerpost.tasks.ann.edge_blocks import edge_blocks
 from fingerpost.tasks.ann.edge_codes import fit_edge_codes
 from fingerpost.tasks.ann.finger_tables import compared_rows
-from fingerpost.tasks.ann.graph import Graph, from_adjacency
+from fingerpost.tasks.ann.graph import Graph
 from fingerpost.tasks.ann.hnsw import HnswParams
 from fingerpost.tasks.ann.recall import recall
 from fingerpost.tasks.ann.search import Index
@@ -24,13 +23,13 @@ from tests.bench.ann_contenders import finger, plain
 from tests.bench.ann_curves import Curve, rate_at
 from tests.bench.ann_options import run_part
 from tests.bench.ann_sets import Dataset, K, built_graph, exact_answers
+from tests.bench.pruned_graph import pruned_graph
 from tests.bench.results import cpu_seconds
-from tests.support.graphs import neighbor_graph
 
 WIDTHS = (14, 20, 28, 40, 56, 80, 112, 160, 224, 320, 420)
 LEVELS = (0.95, 0.98, 0.99)
-#: Rows of the graph of exact neighbours, which takes a product of all pairs.
-PRUNED_ROWS = 20_000
+#: Rows of which both graphs are measured; that of exact neighbours takes a product of all pairs.
+SIZES = (10_000, 60_000)
 RIVAL = "hnsw"
 
 
@@ -38,31 +37,6 @@ def deferred(data: Dataset, graph: Graph) -> Index:
     """Search with deferred distances, directions and bits as the fit chooses them."""
     coder = fit_edge_codes(compared_rows(data.vectors, graph, data.metric), graph, data.metric)
     return DeferredIndex(data.vectors, graph, edge_blocks(data.vectors, graph, data.metric, coder), data.metric)
-
-
-def pruned_graph(data: Dataset) -> Graph:
-    """The 48 nearest of each row, without those nearer to a kept one than to the row, and at most 16; with reverse edges."""
-    near = neighbor_graph(data.vectors, 48, data.metric)
-    rows = compared_rows(data.vectors, near, data.metric).astype(np.float32)
-    edges: set[tuple[int, int]] = set()
-    for node in range(near.size):
-        ids = near.indices[near.indptr[node] : near.indptr[node + 1]]
-        block = rows[ids]
-        product = block @ block.T
-        if data.metric == "l2":
-            norms = np.diag(product)
-            between = norms[:, None] + norms - 2 * product
-            to_node = ((block - rows[node]) ** 2).sum(axis=1)
-        else:
-            between, to_node = 1 - product, 1 - block @ rows[node]
-        kept: list[int] = []
-        for i in range(len(ids)):
-            if len(kept) < 16 and all(between[i, j] >= to_node[i] for j in kept):
-                kept.append(i)
-        edges |= {(node, int(ids[i])) for i in kept} | {(int(ids[i]), node) for i in kept}
-    pairs = np.array(sorted(edges), dtype=np.int64)
-    indptr = np.concatenate([[0], np.cumsum(np.bincount(pairs[:, 0], minlength=near.size))])
-    return from_adjacency(indptr, pairs[:, 1])
 
 
 def curves_of(data: Dataset, indexes: dict[str, Index], repeats: int) -> dict[str, Curve]:
@@ -94,24 +68,30 @@ def rows_of(data: Dataset, setting: str, curves: dict[str, Curve]) -> list[dict[
 
 
 def measure(data: Dataset, *, seeds: int, repeats: int) -> list[dict[str, Any]]:
-    """Rows of our graph, mean of seeds, and of the pruned graph of some rows."""
+    """Rows of our graph, mean of seeds, and of both graphs at some sizes."""
     ways: dict[str, Callable[[Dataset, Graph], Index]] = {
         RIVAL: plain,
         "finger deferred": deferred,
         "finger screened": finger("low_rank"),
     }
+
+    def found_on(some: Dataset, graph: Graph, setting: str) -> list[dict[str, Any]]:
+        curves = curves_of(some, {name: way(some, graph) for name, way in ways.items()}, repeats)
+        return rows_of(some, f"{setting} of {len(some.vectors):,} rows", curves)
+
     by_row: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for seed in range(seeds):
         _, graph = built_graph(data.vectors, HnswParams(metric=data.metric, seed=seed))
-        curves = curves_of(data, {name: way(data, graph) for name, way in ways.items()}, repeats)
-        for row in rows_of(data, "own graph", curves):
+        for row in found_on(data, graph, "own graph"):
             by_row.setdefault((row["contender"], row["setting"]), []).append(row)
     rows = [_mean(found) for found in by_row.values()]
-    few = data.vectors[:PRUNED_ROWS]
-    some = Dataset(data.name, data.metric, few, data.queries, exact_answers(few, data.queries, data.metric))
-    graph = pruned_graph(some)
-    curves = curves_of(some, {name: way(some, graph) for name, way in ways.items()}, repeats)
-    return rows + rows_of(some, f"pruned graph of {len(some.vectors):,} rows", curves)
+    for size in sorted({min(size, len(data.vectors)) for size in SIZES}):
+        few = data.vectors[:size]
+        some = Dataset(data.name, data.metric, few, data.queries, exact_answers(few, data.queries, data.metric))
+        if size < len(data.vectors):
+            rows += found_on(some, built_graph(few, HnswParams(metric=data.metric))[1], "own graph")
+        rows += found_on(some, pruned_graph(few, data.metric), "pruned graph")
+    return rows
 
 
 def _mean(rows: list[dict[str, Any]]) -> dict[str, Any]:

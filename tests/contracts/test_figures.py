@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 import fingerpost.flows
 from fingerpost.schemas.figures import percent, percentage, significant
+from fingerpost.schemas.wording import counted
 
 #: Formats of numbers that write exponents, or percentages in another way: in f-strings, and with the operator %.
 _OTHERS = re.compile(r'\{[^{}]*:[+,]*\.\d+[ge]\}|\{[^{}]*:[+,]*g\} ?%|\{[^{}]*:[+,]*\.\d%\}|"%[+.\d]*[ge]( %%)?"')
@@ -67,3 +68,18 @@ def test_no_command_or_page_writes_a_number_in_another_way() -> None:
         if _OTHERS.search(line)
     ]
     assert found == []
+
+
+@pytest.mark.parametrize(
+    ("count", "table", "text"),
+    [
+        (8000, "documents", "8,000 documents"),
+        (0, "documents", "0 documents"),
+        (1, "blocks", "1 row of blocks"),
+        (12, "graph", "12 rows of graph"),
+        (1, "rows", "1 row"),
+        (5, "rows", "5 rows"),
+    ],
+)
+def test_rows_are_counted_by_the_name_of_their_table(count: int, table: str, text: str) -> None:
+    assert counted(count, table) == text

@@ -108,6 +108,72 @@ def test_parquet_keeps_schema_compression_and_row_groups(tmp_path: Path, compres
     assert KEY.encode() not in file.read_bytes()
 
 
+SECRET = "said by one alone"
+SAID = ["first", SECRET, "third", "third"]
+CATEGORIES = pa.array(SAID).dictionary_encode()
+ENDS = pa.array([0, 1, 2, 3, 4], pa.int32())
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        pa.array(SAID, pa.string_view()),
+        pa.array([text.encode() for text in SAID], pa.binary_view()),
+        pa.array([[text] for text in SAID], pa.list_view(pa.string())),
+        pa.ListArray.from_arrays(ENDS, CATEGORIES),
+        pa.FixedSizeListArray.from_arrays(CATEGORIES, 1),
+        pa.StructArray.from_arrays([CATEGORIES, pa.array(range(4))], ["said", "at"]),
+        pa.MapArray.from_arrays(ENDS, pa.array(list("abcd")), CATEGORIES),
+        pa.ListArray.from_arrays(ENDS, pa.StructArray.from_arrays([CATEGORIES], ["said"])),
+    ],
+    ids=lambda cells: str(cells.type).split(",")[0],
+)
+def test_what_a_removed_row_said_is_in_no_dictionary_at_any_depth(tmp_path: Path, cells: pa.Array) -> None:
+    file = tmp_path / "rows.parquet"
+    table = pa.table({"id": ["a", KEY, "b", "c"], "text": cells})
+    pq.write_table(table, file, row_group_size=2)
+    assert SECRET.encode() in file.read_bytes()
+    before = pq.ParquetFile(file).schema_arrow
+    assert remove_rows(file, {}, WANTED) == 1
+    after = pq.ParquetFile(file)
+    groups = [after.read_row_group(number).to_pylist() for number in range(after.num_row_groups)]
+    assert [row for group in groups for row in group] == [table.to_pylist()[row] for row in (0, 2, 3)]
+    assert after.schema_arrow.equals(before, check_metadata=True)
+    assert SECRET.encode() not in file.read_bytes()
+
+
+def test_ordered_categories_keep_their_order(tmp_path: Path) -> None:
+    file = tmp_path / "rows.parquet"
+    sizes = pa.array(["small", "middle", "large", "huge"])
+    said = pa.DictionaryArray.from_arrays(pa.array([2, 3, 0, 1], pa.int8()), sizes, ordered=True)
+    pq.write_table(pa.table({"id": ["a", KEY, "b", "c"], "text": said}), file, row_group_size=2)
+    assert remove_rows(file, {}, WANTED) == 1
+    after = pq.read_table(file)["text"]
+    assert [chunk.dictionary.to_pylist() for chunk in after.chunks] == [["small", "middle", "large"]] * 2
+    assert after.type == said.type
+    assert after.to_pylist() == ["large", "small", "middle"]
+    assert b"huge" not in file.read_bytes()
+
+
+@pytest.mark.parametrize("nested", [False, True])
+@pytest.mark.parametrize("alone", [False, True])
+def test_metadata_that_lists_a_category_of_removed_rows_alone_goes(tmp_path: Path, nested: bool, alone: bool) -> None:
+    file = tmp_path / "rows.parquet"
+    said = CATEGORIES if alone else pa.array(["first", "third", "third", SECRET]).dictionary_encode()
+    listed = {b"_PL_ENUM_VALUES2": f"5;first{len(SECRET)};{SECRET}5;third".encode(), b"PARQUET:field_id": b"7"}
+    name = "said" if nested else "text"
+    field = pa.field(name, said.type, metadata=listed)
+    cells = pa.StructArray.from_arrays([said], fields=[field]) if nested else said
+    outer = pa.field("text", cells.type) if nested else field
+    schema = pa.schema([pa.field("id", pa.string()), outer])
+    pq.write_table(pa.table([["a", KEY, "b", "c"], cells], schema=schema), file)
+    assert remove_rows(file, {}, WANTED) == 1
+    found = pq.ParquetFile(file).schema_arrow.field("text")
+    metadata = (found.type.field("said") if nested else found).metadata
+    assert (b"_PL_ENUM_VALUES2" in metadata) is not alone
+    assert metadata[b"PARQUET:field_id"] == b"7"
+
+
 def test_a_malformed_record_that_mentions_the_key_goes_too(tmp_path: Path) -> None:
     file = tmp_path / "rows.csv"
     kept = b'id,text\na,one\nb,"two" 2\n'

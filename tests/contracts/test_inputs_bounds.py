@@ -70,12 +70,12 @@ def test_messages_about_what_a_file_holds_are_short(
     path = tmp_path / name
     rows = f"{head}\n1\n" if name.endswith("csv") else json.dumps(dict.fromkeys(head.split(","), 1)) + "\n"
     path.write_text(rows)
-    begun = time.monotonic()
+    begun = time.process_time()
     if reader is READERS["keys"] and name == "a.jsonl":
         assert reader(path) == 0
         return
     said = error_of(lambda: reader(path))
-    assert time.monotonic() - begun < 5
+    assert time.process_time() - begun < 5
     assert len(said) < 1500
     assert said.startswith(str(path))
 
@@ -121,9 +121,9 @@ def test_columns_are_bounded_by_a_setting_that_is_named(name: str, tmp_path: Pat
 def test_a_small_gzip_of_very_much_ends_early(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "a.csv.gz"
     path.write_bytes(gzip.compress(content))
-    begun = time.monotonic()
+    begun = time.process_time()
     said = error_of(lambda: read_documents(path))
-    assert time.monotonic() - begun < 20
+    assert time.process_time() - begun < 20
     assert "input.limits" in said
 
 

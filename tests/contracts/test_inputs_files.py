@@ -6,6 +6,7 @@ import json
 import random
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
 from pathlib import Path
 
 import pyarrow as pa
@@ -151,6 +152,42 @@ def test_vectors_alone(tmp_path: Path, kind: pa.DataType) -> None:
     batch = read_documents(tmp_path / "v.parquet")
     assert batch.accepted["vector"].to_pylist() == [[1.0, 2.0], [3.0, 4.0]]
     assert batch.reasons == {"empty text": 1}
+
+
+@pytest.mark.parametrize(
+    "vectors",
+    [
+        pa.array([[Decimal("0.50"), Decimal(-2)], None, [Decimal("3.25"), Decimal(4)]], pa.list_(pa.decimal128(4, 2))),
+        pa.array(["[0.5, -2]", None, " [3.25,4.0]"]),
+        pa.array(["[0.5, -2]", "", "[3.25, 4]"], pa.large_string()),
+        pa.array(["[0.5, -2]", None, "[3.25, 4]"], pa.string_view()),
+        pa.array(["[0.5, -2]", None, "[3.25, 4]"]).dictionary_encode(),
+        pa.ExtensionArray.from_storage(pa.json_(), pa.array(["[0.5, -2]", None, "[3.25, 4]"])),
+    ],
+    ids=lambda vectors: str(vectors.type),
+)
+def test_vectors_as_databases_have_them(tmp_path: Path, vectors: pa.Array) -> None:
+    """Numbers written in SQL are decimals, and what has no lists has texts."""
+    pq.write_table(pa.table({"id": ["1", "2", "3"], "vector": vectors}), tmp_path / "v.parquet", row_group_size=2)
+    batch = read_documents(tmp_path / "v.parquet")
+    assert batch.accepted["vector"].to_pylist() == [[0.5, -2.0], [3.25, 4.0]]
+    assert batch.reasons == {"empty text": 1}
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "csv", "parquet"])
+def test_a_text_that_is_no_array_is_no_vector(tmp_path: Path, suffix: str) -> None:
+    rows = [{"id": str(row), "vector": text} for row, text in enumerate(["[1, 2]", "1 2", "[1 2]", '{"a": 1}', "7"])]
+    file = tmp_path / f"v.{suffix}"
+    if suffix == "jsonl":
+        file.write_text("\n".join(json.dumps(row) for row in rows))
+    elif suffix == "csv":
+        with file.open("w", newline="") as handle:
+            csv.writer(handle).writerows([["id", "vector"], *(row.values() for row in rows)])
+    else:
+        write_parquet(file, rows)
+    batch = read_documents(file)
+    assert batch.accepted["vector"].to_pylist() == [[1.0, 2.0]]
+    assert batch.reasons == {"wrong type": 4}
 
 
 def test_parquet_types(tmp_path: Path) -> None:
@@ -378,6 +415,22 @@ def test_parquet_of_another_encoding(tmp_path: Path) -> None:
         InputError, match=r"expected intact Parquet pages with UTF-8 texts, found .*UTF8.*; write it again"
     ):
         read_documents(tmp_path / "a.parquet")
+
+
+def test_integers_of_128_bits_as_polars_writes_them_are_refused_with_what_to_do() -> None:
+    file = Path(__file__).resolve().parents[1] / "golden" / "polars_int128.parquet"
+    with pytest.raises(
+        InputError, match=r"expected Parquet of types that Arrow has, .* 64 bits .*; write their columns as"
+    ):
+        read_documents(file)
+
+
+def test_a_missing_array_as_duckdb_writes_it_is_refused_with_what_to_do() -> None:
+    file = Path(__file__).resolve().parents[1] / "golden" / "duckdb_null_array.parquet"
+    with pytest.raises(
+        InputError, match=r"found Length spanned by list offsets.*; write it again, .*CAST\(… AS FLOAT\[\]\)"
+    ):
+        read_documents(file)
 
 
 def test_empty_shard(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Labelled images to train networks on: the sample, numpy archives, folders; what is left out, and what is refused."""
 
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -120,6 +121,25 @@ def test_forgotten_images_are_erased_from_archives_without_moving_others(tmp_pat
     assert remove_rows(named, {}, suppressed("a/1.png"), IMAGE_ARCHIVE) == 1
     after = image_source(str(named)).read().accepted.to_pylist()
     assert after == [row for row in before if row["id"] != "a/1.png"]
+
+
+@pytest.mark.parametrize(("key", "name"), [("train-00003", "train"), ("test-00000", "test")])
+def test_all_else_in_a_file_of_arrays_stays_when_an_image_goes(tmp_path: Path, key: str, name: str) -> None:
+    more = {"version": np.array(3), "wide": np.asfortranarray(np.arange(6, dtype=">i4").reshape(2, 3))}
+    path = split_archive(tmp_path, train=TRAIN.astype(">i2"), **more)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("README.txt", "how these were drawn")
+        before = {member: archive.read(member) for member in archive.namelist()}
+    assert remove_rows(path, {}, suppressed(key), IMAGE_ARCHIVE) == 1
+    with zipfile.ZipFile(path) as archive:
+        after = {member: archive.read(member) for member in archive.namelist()}
+    assert list(after) == list(before)
+    assert [member for member in after if after[member] != before[member]] == [f"{name}.npy"]
+    with np.load(path) as arrays:
+        given = {"train": TRAIN, "test": TEST}[name].copy()
+        given[int(key[-1])] = 0
+        np.testing.assert_array_equal(arrays[name], given)
+        assert arrays["version"].shape == ()
 
 
 def test_a_folder_by_class_has_no_splits_and_its_size_can_be_set(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from fingerpost.schemas.matrices import (
     tensors_from_arrow,
     tensors_to_arrow,
 )
-from fingerpost.schemas.tensors import tensors_table
+from fingerpost.schemas.tensors import lent_tensors, tensors_in_place, tensors_table
 from tests.strategies import csr_matrices, dense_matrices, tensors
 
 
@@ -170,9 +170,18 @@ def test_figures_become_rows_also_where_there_are_none() -> None:
 
 @given(tensors())
 def test_a_table_of_large_tensors_is_that_of_others(arrays: dict[str, np.ndarray]) -> None:
-    assert tensors_table(arrays).equals(tensors_to_arrow(arrays))
+    table = tensors_to_arrow(arrays)
+    assert tensors_table(arrays).equals(table)
+    assert lent_tensors(arrays).combine_chunks().equals(table)
+    for made in (table, lent_tensors(arrays)):
+        back = tensors_in_place(made)
+        assert [(name, back[name].dtype, back[name].shape, back[name].tobytes()) for name in back] == [
+            (name, array.dtype, array.shape, array.tobytes()) for name, array in tensors_from_arrow(table).items()
+        ]
 
 
 def test_text_is_no_large_tensor() -> None:
     with pytest.raises(ContractError, match=r"tensor 'x': expected a numeric dtype, got .*; store text in a table"):
         tensors_table({"x": np.array(["text"])})
+    with pytest.raises(ContractError, match=r"tensor 'x': expected a numeric dtype, got .*; store text in a table"):
+        lent_tensors({"x": np.array(["text"])})

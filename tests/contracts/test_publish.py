@@ -237,6 +237,16 @@ def test_a_damaged_earlier_version_is_not_rolled_back_to(pointer: Pointer) -> No
     assert pointer.live() == live
 
 
+def test_a_version_that_was_removed_is_not_rolled_back_to_and_that_is_said(pointer: Pointer) -> None:
+    first, last = promoted(pointer, 1), promoted(pointer, 2)
+    pointer.store.files.remove(first.ref)
+    with pytest.raises(
+        MissingArtifactError, match=r"expected generation 1 .* to roll back to, found it removed, as by"
+    ):
+        pointer.rollback()
+    assert pointer.required() == last
+
+
 def test_what_was_never_committed_is_not_promoted(pointer: Pointer) -> None:
     with pytest.raises(MissingArtifactError, match=f"artifact {things_ref(9)}: expected a committed artifact"):
         pointer.promote(things_ref(9), gates=[GATE])

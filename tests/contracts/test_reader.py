@@ -94,6 +94,8 @@ def test_what_cannot_be_asked_or_opened_is_named(store: Store, tmp_path: Path) -
         index.search(np.zeros((1, 3)))
     with pytest.raises(VectorError, match="finite"):
         index.search(np.full(DIMENSIONS, np.nan))
+    with pytest.raises(VectorError, match="finite"):
+        index.search(np.ma.masked_less(np.arange(DIMENSIONS), 1))
     with pytest.raises(FingerpostError, match="got 'nobody'"):
         index.rows_of(["nobody"])
     with pytest.raises(MissingArtifactError, match="expected a live version"):

@@ -5,10 +5,13 @@ import json
 import multiprocessing
 import pickle
 import time
+import tracemalloc
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
 import pytest
 
 from fingerpost.schemas import files as files_module
@@ -318,6 +321,58 @@ def test_working_state_keeps_the_newest_two_checkpoints_and_takes_up_a_whole_one
             CorruptArtifactError, match=f"expected an intact checkpoint at {position}, found none; run again"
         ):
             workspace.checkpoint(position)
+
+
+def _state(size: int) -> dict[str, np.ndarray]:
+    return {"links": np.arange(size, dtype=np.uint32), "done": np.array([size, 2, 3])}
+
+
+def _same(found: dict[str, np.ndarray], size: int) -> bool:
+    return found.keys() == _state(size).keys() and all((found[name] == _state(size)[name]).all() for name in found)
+
+
+def test_arrays_of_a_checkpoint_come_back_of_the_newest_whole_one(store: Store) -> None:
+    workspace = Workspace(store, things_ref(1))
+    assert workspace.newest_arrays() == {}
+    for size in (10, 20, 3_000):
+        workspace.save_arrays(size, _state(size))
+    first, newest = store.files.names(workspace.folder)
+    assert _same(workspace.newest_arrays(), 3_000)
+    # As the checkpoints of others are.
+    assert workspace.checkpoint(20) == store.files.read(f"{workspace.folder}/{first}")
+    store.files.write(f"{workspace.folder}/{newest}", store.files.read(f"{workspace.folder}/{newest}")[:-1])
+    assert _same(workspace.newest_arrays(), 20)
+
+
+def test_a_checkpoint_takes_no_memory_beside_its_arrays(tmp_path: Path) -> None:
+    workspace, state = Workspace(Store(str(tmp_path / "s")).prepare(), things_ref(1)), _state(2_000_000)
+    pool = pa.default_memory_pool()
+    tracemalloc.start()
+    workspace.save_arrays(1, _state(1))
+    arrow, python = pool.max_memory(), tracemalloc.get_traced_memory()[0]
+    tracemalloc.reset_peak()
+    workspace.save_arrays(2, state)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert pool.max_memory() - arrow < 1e6
+    assert peak - python < 1e6
+    assert _same(workspace.newest_arrays(), 2_000_000)
+
+
+def test_a_checkpoint_is_saved_where_another_run_has_just_cleared_the_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace, cleared = Workspace(Store(str(tmp_path / "s")).prepare(), things_ref(1)), list[str]()
+
+    def clear(point: str) -> None:
+        if point == "before-rename" and not cleared:
+            workspace.clear()
+            cleared.append(point)
+
+    monkeypatch.setattr(files_module, "reached", clear)
+    workspace.save_arrays(5, _state(5))
+    assert cleared
+    assert _same(workspace.newest_arrays(), 5)
 
 
 def test_what_is_not_there_is_no_error_to_list_or_remove(store: Store) -> None:

@@ -2,9 +2,12 @@
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import get_args, get_type_hints
 
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,6 +15,7 @@ from hypothesis import strategies as st
 from fingerpost.flows.ops.keep.gc import collect, plan_collection
 from fingerpost.flows.ops.keep.live import show_status
 from fingerpost.flows.ops.stack.doctor import stray_files
+from fingerpost.schemas.contract import Table
 from fingerpost.schemas.errors import CorruptArtifactError
 from fingerpost.schemas.forgotten import Forgotten, salt_of
 from fingerpost.schemas.leases import RUNNING, at_work
@@ -63,6 +67,16 @@ def test_a_copy_of_a_move_beside_the_moves_changes_nothing(store: Store, name: s
     assert publish_things(store, 3).ref == pointer.required().ref == str(things_ref(3))
     assert [move.artifact for move in pointer.history()] == [things_ref(seed) for seed in (1, 2, 1, 3)]
     assert not pointer.strangers().keys() - {path}
+
+
+def test_a_file_of_each_form_of_a_table_belongs_to_the_store(tmp_path: Path) -> None:
+    forms = get_args(get_type_hints(Table)["form"])
+    with fresh_store("local", tmp_path) as store:
+        for seed, form in enumerate(forms):
+            contract = replace(THINGS, tables=(replace(THINGS.tables[0], form=form), *THINGS.tables[1:]))
+            store.write_table(things_ref(seed), contract, "things", pa.table({"id": ["a"], "text": ["b"]}))
+        assert strangers(store, everywhere=True) == []
+        assert stray_files(store.url).status == "ok"
 
 
 def test_a_folder_with_the_name_of_a_move_is_none(tmp_path: Path) -> None:

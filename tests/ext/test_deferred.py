@@ -59,6 +59,28 @@ def test_estimates_are_the_formula_on_every_path(metric: Metric, rank: int, bits
         assert np.allclose(values, expected, rtol=2e-3, atol=2e-3 * max(1.0, float(np.abs(expected).max())))
 
 
+@pytest.mark.parametrize("metric", METRICS)
+def test_a_query_is_answered_alike_alone_among_others_and_on_every_path(metric: Metric) -> None:
+    index, *_ = world(metric, rank=24, bits=2, seed=3)
+    # More than one block of queries that are projected together, some of them mostly zeros.
+    queries = decaying(37, 40, seed=4)
+    queries[::3, 2:] = 0
+    found = []
+    for name in deferred.available_paths():
+        deferred.force_path(name)
+        fresh = DeferredIndex(
+            index.vectors, index.graph, edge_blocks(index.vectors, index.graph, metric, index.coder), metric
+        )
+        found.append(fresh.search(queries, 5, ef=12))
+        alone = [fresh.search(query[None], 5, ef=12) for query in queries]
+        assert np.array_equal(np.concatenate([each.ids for each in alone]), found[-1].ids)
+        assert np.array_equal(np.concatenate([each.distances for each in alone]), found[-1].distances)
+        assert sum(each.counters.distances for each in alone) == found[-1].counters.distances
+    for other in found[1:]:
+        assert np.array_equal(other.ids, found[0].ids)
+        assert other.counters == found[0].counters
+
+
 def estimate(query: np.ndarray, centre: np.ndarray | None, row: np.ndarray, coder: EdgeCoder, metric: str) -> float:
     """One estimate in float64, step by step; the query's projection is rounded to 127 steps as in the search."""
     q, d = query.astype(np.float64), row.astype(np.float64)

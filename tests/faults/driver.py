@@ -25,6 +25,7 @@ import fingerpost.tasks.ann.stages.index
 import fingerpost.tasks.corpus.stages.documents
 import fingerpost.tasks.corpus.stages.features
 import fingerpost.tasks.shards
+import tests.support.unflushed  # noqa: F401 - importing it is its use
 from fingerpost.schemas.store import Store
 from fingerpost.tasks.code import code_hash
 from fingerpost.tasks.environment import Environment

@@ -10,7 +10,7 @@ from fingerpost.schemas.publish import Pointer, products
 from fingerpost.tasks.ledger import runs
 from tests.support.matched_tables import DAYS, write_shops
 
-pytestmark = pytest.mark.usefixtures("prefect_server")
+pytestmark = pytest.mark.usefixtures("prefect_server", "forked_workers")
 
 
 def test_an_alignment_by_prefect_and_two_workers_is_the_one_by_none(tmp_path: Path) -> None:

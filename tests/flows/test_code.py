@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -14,7 +15,7 @@ from fingerpost.schemas.errors import FingerpostError
 from fingerpost.tasks import code
 from fingerpost.tasks.ann.stages import finger, search
 from fingerpost.tasks.ann.stages import index as ann
-from fingerpost.tasks.code import StaleExtensionError, code_hash
+from fingerpost.tasks.code import StaleExtensionError, code_hash, unchanging_code
 from fingerpost.tasks.corpus.stages import documents, terms
 from fingerpost.tasks.corpus.stages import features as corpus
 from fingerpost.tasks.stage import Stage
@@ -250,6 +251,24 @@ def test_a_tree_that_another_threads_tree_disturbed_is_made_again(monkeypatch: p
     monkeypatch.setattr(ast, "parse", sometimes)
     assert code_hash(STAGES["build_graph"].function) == before
     assert not disturbed
+
+
+def test_each_source_is_read_once_where_code_does_not_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    before, read_text, read = hashes(), Path.read_text, Counter[Path]()
+
+    def counted(path: Path) -> str:
+        read[path] += 1
+        return read_text(path)
+
+    monkeypatch.setattr(Path, "read_text", counted)
+    with unchanging_code():
+        assert hashes() == before
+        with unchanging_code():
+            assert hashes() == before
+    assert len(read) > 20
+    assert set(read.values()) == {1}
+    hashes()
+    assert max(read.values()) > 5
 
 
 def test_whether_a_stage_observes_is_no_code_of_it() -> None:

@@ -112,6 +112,9 @@ def test_answers_by_vectors_are_the_nearest_whichever_way_they_are_read(docs: Co
     vectors, ids = docs.index.vectors, docs.index.ids.at(list(range(len(docs.index.ids))))
     asked = np.flatnonzero(vectors.any(axis=1))[:20]
     batch = docs.search(vectors[asked], k=4, ef=len(vectors))
+    of_column = docs.search(pd.Series(list(vectors[asked])), k=4, ef=len(vectors))
+    np.testing.assert_array_equal(of_column.ids, batch.ids)
+    np.testing.assert_array_equal(of_column.scores, batch.scores)
     for place, row in enumerate(asked.tolist()):
         found = docs.search(vectors[row], k=4, ef=len(vectors))
         before = found.ids, found.scores
@@ -135,6 +138,16 @@ def test_a_collection_follows_a_rollback_when_it_is_told_to(docs: Collection, st
     assert before.index is not kept
     assert before.ranker is ranker
     assert before.moved() == []
+    answers = before.rank("sort an array", k=1)
+    away = Path(store).rename(Path(store).with_name("away"))
+    try:
+        for look in (before.moved, before.refresh):
+            with pytest.raises(MissingArtifactError, match="expected a store, found none"):
+                look()
+        assert before.rank("sort an array", k=1) == answers
+    finally:
+        away.rename(store)
+    assert before.refresh() == []
 
 
 def test_the_cells_of_the_notebook_run(store: str, monkeypatch: pytest.MonkeyPatch) -> None:

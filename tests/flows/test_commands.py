@@ -36,7 +36,7 @@ def test_every_command_has_help_with_an_example(command: str) -> None:
     assert f"fingerpost {command}" in " ".join(done.output.split())
 
 
-def test_no_command_repeats_the_credentials_of_a_url_given_for_a_file() -> None:
+def test_a_command_refuses_a_url_for_a_file_and_repeats_no_credentials() -> None:
     commands = [info.callback for info in app.registered_commands]
     commands += [info.callback for group in app.registered_groups for info in group.typer_instance.registered_commands]  # type: ignore[union-attr]
     tried = []
@@ -48,6 +48,8 @@ def test_no_command_repeats_the_credentials_of_a_url_given_for_a_file() -> None:
                 ) as caught:
                     command(**{name: Path("s3://key:sec/ret@bucket/x.csv")})
                 assert "ret" not in str(caught.value)
+                with pytest.raises(FingerpostError, match=r"got a URL \(s3://bucket/x\.csv\); copy the file to"):
+                    command(**{name: Path("s3://bucket/x.csv")})
                 tried.append(str(caught.value).partition(":")[0])
     assert {
         "NETWORK",
@@ -83,7 +85,17 @@ def test_no_command_repeats_the_credentials_of_a_url_given_for_a_file() -> None:
             ("run", "nightly", "--set", "ann.hnsw.max_neighbors=1"),
             "ann.hnsw.max_neighbors (from command line): expected 2 to 1024, got 1",
         ),
+        (
+            ("run", "nightly", "--profile", "gone.toml"),
+            "gone.toml: expected a file, found nothing there; check the path",
+        ),
+        (("config", "--profile", "gone.toml"), "gone.toml: expected a file, found nothing there; check the path"),
         (("run", "nightly", "--day", "2026-02-30"), "day: expected a calendar day YYYY-MM-DD"),
+        (("run", "nightly", "--day", "today"), "day: expected a calendar day YYYY-MM-DD, got 'today'; correct it"),
+        (
+            ("backfill", "nightly", "--from", "today", "--to", "2026-01-02"),
+            "day: expected a calendar day YYYY-MM-DD, got 'today'; correct it",
+        ),
         (("run", "nightly", "--collection", "../x"), "collection: expected lower-case letters"),
         (("run", "nightly", "--map", "title=name"), "--map: expected --input with it"),
         (("run", "nightly", "--input", "gone.csv"), "gone.csv: expected"),

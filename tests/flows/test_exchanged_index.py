@@ -25,7 +25,7 @@ from fingerpost.tasks.ann.graph import faults
 from fingerpost.tasks.ann.hnswlib_format import read_hnswlib
 from fingerpost.tasks.ann.open import LiveIndex, live, read_graph
 from fingerpost.tasks.ledger import runs
-from tests.golden.make_exchanged import DELETED, ROWS, labels, points
+from tests.golden.make_exchanged import DELETED, ROWS, hashed, labels, points
 
 pytestmark = pytest.mark.usefixtures("plain_runs")
 
@@ -237,14 +237,33 @@ def test_rows_that_are_gone_changed_new_or_deleted(tmp_path: Path) -> None:
 
 
 def test_an_index_for_cosine_keeps_its_graph(tmp_path: Path) -> None:
+    scaling = command("import-index", index_file(tmp_path, "faiss_cosine"), "-o", tmp_path / "scaled.parquet")
+    assert (scaling[0], "--set ann.hnsw.metric=cosine" in " ".join(scaling[1].split())) == (0, True)
     file = index_file(tmp_path, "hnswlib_cosine")
     assert command("import-index", file, "--metric", "cosine", "-o", tmp_path / "rows.parquet")[0] == 0
+    assert pq.read_table(tmp_path / "scaled.parquet")["id"] == pq.read_table(tmp_path / "rows.parquet")["id"]
     run_flow("build_ann_index", request(tmp_path, file, **{"ann.hnsw.metric": "cosine"}), quiet=True)
     index = opened(tmp_path)
     found = graph_quality(index.store)
     assert (found["kept"], found["added"], found["removed"]) == (ROWS, 0, 0)
     answers = [int(answer.id) for answer in index.search(points()[11], k=1, ef=ROWS).answers]
     assert answers == [labels()[11]]
+
+
+def test_hashes_of_64_bits_are_ids_with_and_without_a_sign(tmp_path: Path) -> None:
+    """hnswlib answers with numbers from 0 on, whatever sign they were given with."""
+    file, rows = index_file(tmp_path, "hnswlib_hashed"), tmp_path / "rows.parquet"
+    assert command("import-index", file, "-o", rows)[0] == 0
+    table = pq.read_table(rows)
+    assert table["id"].to_pylist() == hashed().astype(str).tolist()
+    signed = hashed().astype(np.int64).astype(str)[: ROWS // 2]
+    mixed = [*signed.tolist(), *table["id"].to_pylist()[ROWS // 2 :]]
+    pq.write_table(table.set_column(0, "id", [mixed]), rows)
+    run_flow("build_ann_index", request(tmp_path, file, **{"ann.hnsw.metric": "l2"}), quiet=True)
+    assert graph_quality(opened(tmp_path).store)["kept"] == ROWS
+    where = ("--store", tmp_path / "store", "-o", tmp_path / "index", "--force", "--json")
+    kinds = [json.loads(command("export-index", "--format", form, *where)[1])["ids"] for form in ("faiss", "hnswlib")]
+    assert kinds == ["rows", "rows"], "no library holds both"
 
 
 @pytest.mark.parametrize(

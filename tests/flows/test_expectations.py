@@ -25,6 +25,7 @@ from fingerpost.tasks import room
 from fingerpost.tasks.ann.build_cost import BuildMemoryError
 from fingerpost.tasks.ledger import Estimate, save_run
 from fingerpost.tasks.room import DiskSpaceError
+from tests.support.graph_files import GRAPHS, ROWS, table
 from tests.support.products import request_for, write_csv
 
 pytestmark = pytest.mark.usefixtures("plain_runs", "reference_machine")
@@ -100,6 +101,40 @@ def test_a_first_plan_knows_what_every_stage_will_cost(flow: str, tmp_path: Path
     assert plan.cost.peak_mb > 300
     assert all(stage.estimate.seconds >= 0.05 for stage in plan.runs if stage.estimate)
     assert not (tmp_path / "store").exists()
+
+
+def _alignment(folder: Path, left: Path, **settings: object) -> RunRequest:
+    named = {} if left.is_dir() else {"kg.right": str(left)}
+    given: dict[str, Any] = {"kg.left": str(left), **named, **settings}
+    return RunRequest.of(profile="tiny", store=str(folder / "store"), collection="papers", settings=given)
+
+
+@pytest.mark.parametrize("form", GRAPHS)
+def test_a_first_plan_knows_what_graphs_of_every_form_will_cost(form: str, tmp_path: Path) -> None:
+    plan = checked_plan("align_graphs", _alignment(tmp_path, GRAPHS[form](tmp_path)))
+    assert [stage.name for stage in plan.runs if stage.estimate is None] == []
+    # Within two graphs of a hundred entities.
+    assert plan.cost.seconds < 30
+
+
+def test_an_alignment_costs_more_the_more_entities_are_shared_and_the_more_links_are_known(tmp_path: Path) -> None:
+    papers, (few, many) = table(tmp_path), (tmp_path / f"{rows}.csv" for rows in (1_000, 40_000))
+    for path, rows in ((few, 1_000), (many, 40_000)):
+        path.write_text("left,right\n" + "".join(f"{row},{row}\n" for row in range(rows)))
+
+    def told(stage: str, **settings: object) -> Estimate:
+        request = _alignment(tmp_path, papers, **{"kg.id": "number"}, **settings)
+        found = Expectations(request.resolve(), "align_graphs").of("kg", stage)
+        assert found is not None
+        return found
+
+    stored = [told("embed_entities (left)", **{"kg.shared": shared}).bytes for shared in ([], ["authors:;", "venue"])]
+    assert stored[1] / stored[0] == pytest.approx((ROWS + 37 + 5) / ROWS, rel=0.01)
+    learned = [told("compare_pairs", **{"kg.links": str(links)}) for links in (few, many)]
+    assert learned[1].bytes / learned[0].bytes == pytest.approx(40, rel=0.01)
+    assert learned[1].seconds > 20 * learned[0].seconds
+    # What compares entities is as much as before.
+    assert told("embed_entities (left)", **{"kg.links": str(many)}).bytes == stored[0]
 
 
 def test_tables_that_share_no_entities_train_no_aligner_and_their_plan_lists_none(tmp_path: Path) -> None:

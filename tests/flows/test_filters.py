@@ -15,6 +15,7 @@ from fingerpost.flows.run.request import RunRequest
 from fingerpost.flows.run.start import run_flow
 from fingerpost.schemas.errors import FingerpostError
 from fingerpost.tasks.ann.open import LiveIndex, live
+from fingerpost.tasks.collection import Collection
 from tests.worlds import texts
 
 pytestmark = pytest.mark.usefixtures("plain_runs")
@@ -88,13 +89,20 @@ def test_allowed_documents_and_tables_of_queries(index: LiveIndex) -> None:
         assert near.scores[row][: near.found[row]].min() >= 0.9 - 1e-6
 
 
-def test_texts_are_asked_in_batches(index: LiveIndex) -> None:
-    asked = [index.documents["text"][row].as_py() for row in (1, 2)]
+def test_texts_are_asked_in_batches_each_with_its_condition(index: LiveIndex) -> None:
+    asked = [index.documents["text"][row].as_py() for row in (1, 2, 3)]
     kind = index.documents["kind"][1].as_py()
-    found = index.query_batch(asked, k=3, filters=[f'kind == "{kind}"', f'kind == "{kind}" and kind == "none"'])
-    assert found.ids[0].tolist() == [answer.id for answer in index.query(asked[0], k=3, kind=kind).answers]
-    assert found.found.tolist() == [3, 0]
-    assert found.measure == index.query(asked[0], k=3).measure
+    conditions = [f'kind == "{kind}"', f'kind == "{kind}" and kind == "none"', None]
+    docs = Collection(index.store, "rows")
+    for found in (index.query_batch(asked, k=3, filters=conditions), docs.query(asked, k=3, filters=conditions)):
+        assert found[0].ids == index.query(asked[0], k=3, kind=kind).ids
+        assert [len(each) for each in found] == [3, 0, 3]
+        assert found[2] == index.query(asked[2], k=3)
+        assert found.to_pandas()["query"].tolist() == [asked[0]] * 3 + [asked[2]] * 3
+    with pytest.raises(FingerpostError, match="filters: expected one for each of 3 queries, got 1"):
+        docs.query(asked, filters=conditions[:1])
+    with pytest.raises(FingerpostError, match="expected conditions that a document passes"):
+        docs.query(asked, filters=conditions[1])
 
 
 def test_single_queries_take_conditions(index: LiveIndex) -> None:

@@ -143,7 +143,9 @@ def test_vectors_alone_become_an_index(tmp_path: Path) -> None:
         "a distance, not the minus of its square"
     )
     assert index.search(vectors[9], k=1).answers[0].id == "v9"
-    with pytest.raises(FingerpostError, match=r"found an index of imported vectors; .*--like ID or --vectors FILE"):
+    with pytest.raises(
+        FingerpostError, match=r"expected an index of texts, found one of vectors alone, .*ask with a vector"
+    ):
         index.query("anything")
     with pytest.raises(FingerpostError, match=r"vector: expected 16 finite numbers"):
         index.search(np.full(16, np.nan))

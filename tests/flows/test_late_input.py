@@ -14,10 +14,11 @@ from fingerpost.flows.run.alerts import alerts
 from fingerpost.flows.run.dry_run import show_wait
 from fingerpost.flows.run.first_wait import waited
 from fingerpost.flows.run.freshness import freshness_lines, scheduled_freshness
-from fingerpost.flows.run.input_files import files_of_day
+from fingerpost.flows.run.input_files import check_inputs, files_of_day
 from fingerpost.flows.run.late_input import Clock, LateInputError, wait_end, wait_for_input
 from fingerpost.flows.run.request import RunRequest
 from fingerpost.flows.run.waits import AWAITING_INPUT, days_at_work, kept_wait
+from fingerpost.schemas.errors import InputError
 from fingerpost.schemas.store import Store
 from tests.ops.watched import note_day
 
@@ -154,6 +155,19 @@ def test_a_marker_says_that_the_input_is_complete(night: Night) -> None:
     night.wait(**{"schedule.wait_marker": marker})
     assert night.looks == [0, 5, 10]
     assert night.said[-1].partition("waits for ")[2].startswith(f"{night.folder}/drop-{DAY}.done (not there)")
+
+
+@pytest.mark.parametrize("setting", ["input", "xmr.input", "schedule.wait_marker"])
+def test_a_url_which_no_run_reads_is_not_waited_for(night: Night, setting: str) -> None:
+    night.drop()
+    url = "s3://drops/{day}.csv"
+    request = night.request().model_copy(update={"input": url} if setting == "input" else {"settings": {setting: url}})
+    with pytest.raises(InputError, match=f"^s3://drops/{DAY}.csv: expected a path on this machine, got a URL; copy"):
+        wait_for_input(night.store, FLOW, request.resolve(), say=night.said.append, clock=night.clock)
+    assert (night.looks, night.said) == ([], [])
+    if setting != "schedule.wait_marker":
+        with pytest.raises(InputError, match="expected a path on this machine"):
+            check_inputs(request.resolve(), FLOW)
 
 
 def test_the_wait_ends_at_its_deadline_with_what_is_missing(night: Night) -> None:

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from fingerpost.flows.cli import app
 from fingerpost.schemas import store as store_module
 from fingerpost.schemas.errors import CorruptArtifactError, InsufficientMemoryError
-from fingerpost.schemas.packed_index import PACKED_TEXTS
+from fingerpost.schemas.packed_index import PACKED, PACKED_TEXTS
 from fingerpost.schemas.store import Store
 from fingerpost.tasks.ann.open import LiveIndex, live
 from fingerpost.tasks.environment import Environment
@@ -85,7 +85,8 @@ def damaged(index: LiveIndex, folder: Path, table: str) -> Store:
     """A copy of the store with other bytes in a mapped file, of the same size."""
     copy = Store(str(folder / "copy"))
     subprocess.run(["cp", "-r", index.store.files.root, str(folder / "copy")], check=True)
-    artifact = copy.open(index.members["packed_texts"], PACKED_TEXTS)
+    role, contract = ("packed", PACKED) if table == "documents" else ("packed_texts", PACKED_TEXTS)
+    artifact = copy.open(index.members[role], contract)
     path = Path(copy.files.path(artifact.entries(table)[0].path))
     content = bytearray(path.read_bytes())
     middle = range(len(content) // 8, 7 * len(content) // 8)
@@ -94,10 +95,10 @@ def damaged(index: LiveIndex, folder: Path, table: str) -> Store:
     return copy
 
 
-@pytest.mark.parametrize("table", ["terms", "texts"])
+@pytest.mark.parametrize("table", ["terms", "texts", "documents"])
 def test_damage_in_a_mapped_file_is_told_and_kills_nothing(index: LiveIndex, tmp_path: Path, table: str) -> None:
     store = damaged(index, tmp_path, table)
     with pytest.raises(CorruptArtifactError):
-        store.verify(index.members["packed_texts"])
+        store.verify(index.members["packed" if table == "documents" else "packed_texts"])
     done = CliRunner().invoke(app, ["query", "sort order array", "--store", store.url])
     assert isinstance(done.exception, CorruptArtifactError)

@@ -12,7 +12,7 @@ from fingerpost.tasks.ledger import runs
 from tests.support.searched_networks import FLOW, PRODUCT, Lab
 
 pytest.importorskip("torch")
-pytestmark = pytest.mark.usefixtures("prefect_server")
+pytestmark = pytest.mark.usefixtures("prefect_server", "forked_workers")
 
 
 def test_a_search_by_prefect_and_two_workers_is_the_one_by_none(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from fingerpost.tasks.corpus.documents import ImportParams
 from fingerpost.tasks.corpus.open import read_vectors
 from fingerpost.tasks.corpus.stages.documents import import_documents, take_vectors
 from fingerpost.tasks.environment import Environment
+from tests.support.commands import refused
 from tests.support.products import request_for
 from tests.worlds import build_index
 
@@ -165,6 +166,20 @@ def test_vectors_that_cannot_be_asked_for_are_named_beside_the_answers(few: Live
     assert shown.exit_code == 0
     assert "left out 1 row(s)" in shown.stderr
     assert json.loads(shown.stdout)["query"] == "good"
+
+
+def test_a_file_of_vectors_is_told_to_rename_what_no_option_maps(few: LiveIndex, tmp_path: Path) -> None:
+    for columns, missing in (("key,vector", "id"), ("id,text", "vector")):
+        (tmp_path / "vectors.csv").write_text(f"{columns}\na,b\n")
+        said = refused("query", "--vectors", "vectors.csv", "--store", few.store.url, cwd=tmp_path)
+        assert f"expected a column '{missing}', found {columns.replace(',', ', ')}; " in said
+        assert "--" not in said
+
+
+def test_conditions_that_no_document_passes_are_told_as_they_were_written(few: LiveIndex, tmp_path: Path) -> None:
+    conditions = ("--filter", 'kind == "fish"', "--filter", 'id != "x"', "--store", few.store.url)
+    said = refused("query", "--like", "a", *conditions, cwd=tmp_path)
+    assert """got kind == "fish" and id != "x"; leave one out""" in said
 
 
 @pytest.mark.parametrize("metric", ["l2", "ip"])

@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Callable
+from contextvars import ContextVar
 from pathlib import Path
 
 import pytest
@@ -100,11 +101,15 @@ def test_a_day_is_stale_for_a_changed_input_although_other_days_had_others(world
     assert world.state(DAYS[0]) == ("fresh", "")
 
 
-def test_a_day_is_stale_for_changed_code(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def hash_code(patch: pytest.MonkeyPatch, how: Callable[[Callable[..., str], Callable[..., object]], str]) -> None:
+    """Hashes all code anew, and differently: ``how`` gets the usual function and that of a stage."""
     plain = fingerpost.tasks.code._code_hash
-    monkeypatch.setattr(
-        fingerpost.tasks.code, "_code_hash", lambda f: "0" * 32 if f.__name__ == "count_terms" else plain(f)
-    )
+    patch.setattr(fingerpost.tasks.code, "_known", ContextVar("anew", default=None))
+    patch.setattr(fingerpost.tasks.code, "_code_hash", lambda function: how(plain, function))
+
+
+def test_a_day_is_stale_for_changed_code(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    hash_code(monkeypatch, lambda plain, f: "0" * 32 if f.__name__ == "count_terms" else plain(f))
     assert world.state(DAYS[1]) == ("stale", "code changed")
 
 
@@ -175,10 +180,7 @@ def other_settings(world: World, patch: pytest.MonkeyPatch) -> None:
 
 
 def other_code(world: World, patch: pytest.MonkeyPatch) -> None:
-    plain = fingerpost.tasks.code._code_hash
-    patch.setattr(
-        fingerpost.tasks.code, "_code_hash", lambda f: "0" * 32 if f.__name__ == "embed_documents" else plain(f)
-    )
+    hash_code(patch, lambda plain, f: "0" * 32 if f.__name__ == "embed_documents" else plain(f))
 
 
 def other_gates(world: World, patch: pytest.MonkeyPatch) -> None:
@@ -265,9 +267,8 @@ def test_a_year_is_looked_at_quickly(world: World) -> None:
     """The code is hashed once, not once a day."""
     calls: list[str] = []
     stages = world.stages
-    plain = fingerpost.tasks.code._code_hash
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fingerpost.tasks.code, "_code_hash", lambda f: calls.append(f.__name__) or plain(f))
+        hash_code(patch, lambda plain, f: calls.append(f.__name__) or plain(f))
         request = world.request().model_copy(update={"input": str(world.folder / f"drop-{DAYS[0]}.csv")})
         assert len(Partitions(FLOW, request).of(days_between("2025-01-01", "2025-01-31"))) == 31
     assert len(calls) == len(set(calls)) == stages

@@ -1,12 +1,14 @@
 """The stage: when it reuses, why it runs, what it carries over, and how it goes on after a failure."""
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import ModuleType
 
 import pyarrow as pa
 import pytest
-from threadpoolctl import threadpool_info, threadpool_limits
+from threadpoolctl import ThreadpoolController, threadpool_info, threadpool_limits
 
 from fingerpost.schemas import fields as f
 from fingerpost.schemas.contract import Contract, Table
@@ -14,7 +16,7 @@ from fingerpost.schemas.errors import CorruptArtifactError, FingerpostError, Inp
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
 from fingerpost.schemas.workspace import Workspace
-from fingerpost.tasks import same_code
+from fingerpost.tasks import same_code, threads
 from fingerpost.tasks import stage as stage_module
 from fingerpost.tasks.code import code_hash
 from fingerpost.tasks.environment import Environment, current_environment, environment
@@ -402,6 +404,25 @@ def test_stages_and_shards_compute_with_one_thread(lab: Lab, threads: int) -> No
         count_threads.execute(env)
         assert _threads() == threads
     assert env.records[0].quality == {"stage": 1, "gathered": 1, "shard": 1}
+
+
+def test_libraries_are_looked_for_again_once_more_modules_are_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[int] = []
+
+    class Counted(ThreadpoolController):  # type: ignore[misc]
+        def __init__(self) -> None:
+            looked.append(len(sys.modules))
+            super().__init__()
+
+    monkeypatch.setattr(threads, "ThreadpoolController", Counted)
+    threads._libraries.cache_clear()
+    for _ in range(3):
+        with threads.single_threaded():
+            assert _threads() == 1
+    monkeypatch.setitem(sys.modules, "a_module_with_a_library", ModuleType("a_module_with_a_library"))
+    with threads.single_threaded():
+        assert _threads() == 1
+    assert looked == [looked[0], looked[0] + 1]
 
 
 def test_a_stage_outside_a_run_says_so() -> None:

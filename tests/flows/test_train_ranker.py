@@ -4,9 +4,11 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from pyarrow.csv import ConvertOptions, read_csv
 from typer.testing import CliRunner
 
 from fingerpost.flows.cli import app
@@ -17,6 +19,7 @@ from fingerpost.flows.run.request import RunRequest
 from fingerpost.flows.run.section import SettingsError
 from fingerpost.flows.run.start import run_flow
 from fingerpost.schemas.errors import FingerpostError, GateError
+from fingerpost.schemas.inputs.rankings import SCHEMA as RANKED
 from fingerpost.schemas.publish import Pointer
 from fingerpost.schemas.store import Store
 from fingerpost.tasks.ledger import runs
@@ -152,7 +155,13 @@ def test_a_text_is_ranked_from_a_shell_without_prefect_dask_or_torch(
     head, first = shown.splitlines()[1:3]
     assert head.split() == ["id", "name", "probability", "score"]
     best = found["answers"][0]
-    assert first.split() == ["1", best["id"], *best["name"].split(), f"{best['chance']:.2f}", f"{best['score']:.3g}"]
+    assert first.split() == [
+        "1",
+        best["id"],
+        *best["name"].split(),
+        f"{best['probability']:.2f}",
+        f"{best['score']:.3g}",
+    ]
     assert "none of its words is known" in CliRunner().invoke(app, ["rank", "qqqq"]).output
     script = (
         "import sys\nfrom fingerpost.flows.domains.xmr.rank import rank\nrank(text='red hammer', source=None,"
@@ -164,7 +173,17 @@ def test_a_text_is_ranked_from_a_shell_without_prefect_dask_or_torch(
     assert silent.returncode == 0, silent.stderr
 
 
-@pytest.mark.parametrize("kind", ["parquet", "jsonl"])
+def rows_of(file: Path) -> list[dict[str, Any]]:
+    """The rows of a written file, by column."""
+    if file.suffix == ".parquet":
+        return pq.read_table(file).to_pylist()
+    if file.suffix == ".csv":
+        as_written = ConvertOptions(column_types=RANKED, strings_can_be_null=True)
+        return read_csv(file, convert_options=as_written).to_pylist()
+    return [json.loads(line) for line in file.read_text().splitlines()]
+
+
+@pytest.mark.parametrize("kind", ["parquet", "jsonl", "csv"])
 def test_the_queries_of_a_file_are_ranked_to_a_file(shop: Path, tmp_path: Path, kind: str) -> None:
     texts = ["large red hammer", "qqqq", "green sofa"]
     keys = ("q1", "0017", "")
@@ -175,21 +194,17 @@ def test_the_queries_of_a_file_are_ranked_to_a_file(shop: Path, tmp_path: Path, 
     given = ["rank", "--input", str(tmp_path / "queries.csv"), "--output", str(output), "-k", "3", "--store", store]
     done = CliRunner().invoke(app, given)
     assert done.exit_code == 0, done.output
-    rows = (
-        pq.read_table(output).to_pylist()
-        if kind == "parquet"
-        else [json.loads(line) for line in output.read_text().splitlines()]
-    )
+    rows = rows_of(output)
     ranker = live("shop", store=store)
     expected = [
-        (key, text, place, answer.id, answer.name, pytest.approx(answer.score), pytest.approx(answer.chance))
+        (key, text, place, answer.id, answer.name, pytest.approx(answer.score), pytest.approx(answer.probability))
         for key, text in (("q1", texts[0]), (None, texts[2]))
         for place, answer in enumerate(ranker.rank(text, 3), start=1)
     ]
     # A query without an answer stays, with its id.
     expected[3:3] = [("0017", "qqqq", None, None, None, None, None)]
     assert [tuple(row.values()) for row in rows] == expected
-    assert list(rows[0]) == ["query_id", "query", "rank", "id", "name", "score", "chance"]
+    assert list(rows[0]) == ["query_id", "query", "rank", "id", "name", "score", "probability"]
     assert sorted(file.name for file in tmp_path.iterdir()) == sorted(["queries.csv", output.name])
 
 
@@ -215,7 +230,7 @@ def test_mistakes_of_rank_are_one_line(shop: Path, tmp_path: Path) -> None:
     assert "expected a text or --input FILE" in said("rank", *store)
     assert "expected --input and --output together" in said("rank", "-i", "queries.csv", *store)
     given = ("rank", "-i", "queries.csv", "-o")
-    assert "ends in .parquet or .jsonl" in said(*given, "out.csv", *store)
+    assert "ends in .parquet, .jsonl or .csv" in said(*given, "out.tsv", *store)
     assert "query" in said(*given, "out.jsonl", *store)
     assert [file.name for file in tmp_path.iterdir()] == ["queries.csv"]
     gone = ("run", "train_ranker", "--profile", "tiny", "--set", "xmr.input=gone.csv")
@@ -277,7 +292,7 @@ def test_first_sentences_of_the_sample_lead_to_their_objects(tmp_path: Path) -> 
     run_flow("train_ranker", request, quiet=True)
     ranker = live(store=str(tmp_path))
     found = ranker.rank("create a new generic type variable for parameters", 5)
-    assert {answer.chance for answer in found} == {None}
+    assert {answer.probability for answer in found} == {None}
     assert any("Param" in answer.name or "TypeVar" in answer.name for answer in found)
     stages = {stage["stage"]: stage for stage in runs(Store(str(tmp_path)), newest=1)[0]["stages"]}
     assert stages["import_interactions"]["inputs"] == {"source": stages["extract_documentation"]["ref"]}

@@ -2,13 +2,17 @@
 
 import errno
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.main import get_command
 
+import fingerpost
 from fingerpost.flows.cli import app
 from fingerpost.flows.run.collections import asked_profile, remembered_profile
 from fingerpost.flows.run.section import SettingsError
@@ -93,6 +97,7 @@ def test_a_missing_store_is_one_line(words: tuple[str, ...], command: Any, tmp_p
         ("sample", "nosuch"),
         ("config", "--explain", "nosuch"),
         ("undeploy",),
+        *((*words, "--product", "xmr.ranke") for words in (("rollback",), ("diff", "a", "b"), ("lineage",))),
     ],
     ids=" ".join,
 )
@@ -100,6 +105,35 @@ def test_wrong_usage_ends_with_2(words: tuple[str, ...], tmp_path: Path) -> None
     done = fingerpost_here(*words, cwd=tmp_path)
     assert done.returncode == 2, done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_column_that_no_input_has_is_wrong_usage(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("id,text\na,b\n")
+    said = refused("run", "nightly", "--input", "x.csv", "--map", "price=price", cwd=tmp_path, code=2)
+    assert "--map: expected one of id, title, text" in said
+    given = ("--input", "x.csv", "--map", "price=price")
+    for flow in ("train_autocomplete", "tune_thresholds"):
+        assert "before '=', got 'price'" in refused("run", flow, *given, cwd=tmp_path, code=2)
+    # Nothing was begun, so that no run is kept that names the file.
+    assert [path.name for path in tmp_path.iterdir()] == ["x.csv"]
+
+
+@pytest.mark.parametrize("words", [("config",), ("config", "--explain", "ann")], ids=" ".join)
+def test_a_reader_that_ends_first_is_no_failure(words: tuple[str, ...], tmp_path: Path) -> None:
+    # Its end is that of a program that is killed by SIGPIPE, as a shell tells it.
+    reads, writes = os.pipe()
+    os.close(reads)
+    command = [sys.executable, "-m", "fingerpost.flows.cli", *words]
+    with os.fdopen(writes, "wb") as gone:
+        done = subprocess.run(command, stdout=gone, stderr=subprocess.PIPE, text=True, cwd=tmp_path, check=False)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_the_version_is_told(tmp_path: Path) -> None:
+    done = fingerpost_here("--version", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, f"fingerpost {version('fingerpost')}\n")
+    assert fingerpost.__version__ == version("fingerpost")
+    assert not hasattr(fingerpost, "__versions__")
 
 
 def test_failures_end_with_1(tmp_path: Path) -> None:

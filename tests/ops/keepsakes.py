@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import tests.support.unflushed  # noqa: F401 - importing it is its use
 from fingerpost.schemas.leases import RUNNING, Lease, _machine, _process, lease
 from fingerpost.schemas.manifests import Manifest
 from fingerpost.schemas.pins import pin, unpin

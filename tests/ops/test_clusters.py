@@ -131,8 +131,7 @@ def test_a_lost_scheduler_ends_the_run_readably(tmp_path: Path) -> None:
 
 def test_a_run_does_not_wait_for_ever_for_workers_that_are_gone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clusters, "LOST_SECONDS", 0.4)
-    local = {"processes": False, "dashboard_address": None, "silence_logs": logging.CRITICAL}
-    with LocalCluster(n_workers=1, threads_per_worker=1, **local) as cluster:
+    with LocalCluster(n_workers=1, processes=False, **LOCAL) as cluster:
         executor = DaskExecutor(1, _client=Client(cluster, set_as_default=False))
         results = executor.map(abs, [-1, -2])
         assert sorted(results) == [(0, 1), (1, 2)]

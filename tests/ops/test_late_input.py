@@ -5,6 +5,7 @@ import shutil
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from fingerpost.flows.run.waits import AWAITING_INPUT, days_at_work
 from fingerpost.schemas.store import Store
@@ -15,8 +16,10 @@ FLOW, COLLECTION = "featurize_corpus", "latecomers"
 
 def test_a_run_waits_for_its_input_outside_of_the_worker(stack: RunningStack, tmp_path: Path) -> None:
     now, documents = datetime.now(UTC), tmp_path / "late.csv"
-    day = f"{now:%Y-%m-%d}"
-    settings = {"schedule.wait_interval": 1800, "schedule.wait_until": "23:59"}
+    # Where it is noon now, so that the day does not end meanwhile.
+    zone = f"Etc/GMT{now.hour - 12:+}"
+    day = f"{now.astimezone(ZoneInfo(zone)):%Y-%m-%d}"
+    settings = {"schedule.wait_interval": 1800, "schedule.wait_until": "23:59", "run.timezone": zone}
     given = {"day": day, "input": str(documents), "collection": COLLECTION, "wait": True, "settings": settings}
     run = stack.submit(FLOW, stack.request(**given))
     limit = time.monotonic() + 300

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -44,9 +45,9 @@ def test_questions_are_answered_and_mistakes_named_in_one_line(tmp_path: Path) -
         unknown = problem_of(await client.post("/define", json={"word": "kumquat"}), 400)
         assert unknown.startswith("word: expected one of the glossary, got 'kumquat'")
         asked = [
-            ({"word": 5}, "/define: word: expected a valid string, got 5"),
+            ({"word": 5}, "/define: word: expected a string, got 5"),
             ({"wrod": "pear"}, "/define: word: expected a value, got none"),
-            ({"word": "pear", "and": 1}, "/define: and: expected no such field"),
+            ({"word": "pear", "ks": 1}, "/define: ks: expected no such field, but k, seconds, word; see"),
             ([], "/define: body: expected "),
         ]
         for body, said in asked:
@@ -54,7 +55,8 @@ def test_questions_are_answered_and_mistakes_named_in_one_line(tmp_path: Path) -
         assert "expected JSON" in problem_of(await client.post("/define", content=b"{word"), 422)
         assert "expected JSON" in problem_of(await client.post("/define", content=b"\xff\xfe"), 422)
         assert "KeyError" in problem_of(await client.post("/define", json={"word": "trip"}), 500)
-        assert "an error of Fingerpost" in problem_of(await client.post("/define", json={"word": "blur"}), 500)
+        for word in ("blur", "slip"):
+            assert "an error of Fingerpost" in problem_of(await client.post("/define", json={"word": word}), 500)
         assert "a mistake" not in problem_of(await client.post("/define", json={"word": "trip"}), 500)
         assert problem_of(await client.post("/define", json={"word": "pear", "k": 8}), 400).startswith(
             "k: expected at most 7"
@@ -230,7 +232,32 @@ def test_processes_that_end_or_take_long_are_replaced_and_cost_no_other_reply(tm
         await until(lambda: dispatcher.present is not before)
         assert (await client.get("/define?word=plum")).json()["length"] == 5
 
-    served(store, script)
+    said = served(store, script)
+    assert any(
+        line.startswith("a process that answers ended by SIGKILL, as where there is too little mem") for line in said
+    )
+    assert any(line.startswith("a process went on with /define for 2 s; another") for line in said)
+
+
+def test_files_that_were_cut_while_they_were_served_are_looked_at_again(tmp_path: Path) -> None:
+    store, (ref,) = store_with(tmp_path, 5)
+
+    async def script(service: Service, client: httpx.AsyncClient) -> None:
+        for file in (Path(store.url) / str(ref)).glob("members-*"):
+            file.write_bytes(file.read_bytes()[:-10])
+        assert "processes that were asked ended" in problem_of(await client.get("/define?word=cut"), 503)
+        service._repaired = 0.0
+        await until(lambda: service.dispatcher.present is not None and not service.versions)
+        assert "found none that is served; see /health" in problem_of(await client.get("/define?word=pear"), 503)
+        problem = (await client.get("/health")).json()["products"]["toy.glossary"]["problem"]
+        assert "members-" in problem
+
+    first, *said = served(store, script)
+    assert "answered by" in first
+    assert said[0].startswith(
+        "a process that answers ended by SIGBUS, as where a mapped file was cut or its disk is gone;"
+    )
+    assert [line.rpartition(" is ")[2] for line in said[-1:]] == ["not answered any more"]
 
 
 def test_there_must_be_something_to_serve(tmp_path: Path) -> None:
@@ -263,10 +290,24 @@ def test_a_store_that_cannot_be_read_leaves_what_is_served(tmp_path: Path) -> No
         assert (await client.get("/define?word=pear")).json()["version"] == str(ref)
         kept.replace(move)
         await until(lambda: service.status == "ready")
+        away = tmp_path / "away"
+        Path(store.url).rename(away)
+        await until(lambda: service.status == "behind")
+        assert "found none; mount or restore the store" in (await client.get("/health")).json()["problem"]
+        assert (await client.get("/define?word=pear")).json()["version"] == str(ref)
+        assert (await client.get("/metrics")).status_code == 200
+        os.kill(psutil.Process().children()[0].children()[0].pid, signal.SIGKILL)
+        await until(lambda: service.dispatcher.lost_workers == 1)
+        assert (await client.get("/define?word=plum")).json()["version"] == str(ref)
+        away.rename(store.url)
+        await until(lambda: service.status == "ready")
 
-    first, problem, last = served(store, script)
-    assert ("answered by" in first, "served on: publication" in problem) == (True, True)
-    assert last == "what is live can be read again"
+    products = ("toy.glossary", "toy.spelling")
+    first, other, *told = served(store, script, ServeOptions(workers=2, follow=0.05, products=products))
+    assert "answered by" in first
+    assert other == "toy.spelling is not answered: nothing of words is live yet"
+    assert ["served on: publication" in line for line in told] == [True, False] * 2
+    assert set(told[1::2]) == {"what is live can be read again"}
 
 
 def test_an_application_needs_no_server(tmp_path: Path) -> None:

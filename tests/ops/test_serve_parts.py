@@ -1,5 +1,6 @@
 """Parts of a service: frames, tokens, addresses, and what may answer."""
 
+import json
 import socket
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fingerpost.flows.ops.serve import opener
 from fingerpost.flows.ops.serve.following import Pointers
 from fingerpost.flows.ops.serve.frames import Frames, packed, received
 from fingerpost.flows.ops.serve.options import accepted, check_address, tokens_of
@@ -39,6 +41,15 @@ def test_a_connection_that_ends_within_a_frame_has_no_further_one() -> None:
         assert received(theirs) is None
 
 
+def test_an_opener_whose_service_ends_meanwhile_ends_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(opener.signal, "signal", lambda *_: None)
+    ours, theirs = socket.socketpair()
+    asked = {"store": str(tmp_path), "products": {}, "workers": 1, "limits": {}}
+    ours.sendall(json.dumps(asked).encode() + b"\n")
+    ours.close()
+    opener.main(theirs.detach())
+
+
 def test_a_token_is_one_of_the_lines_of_a_file_or_that_of_the_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -64,8 +75,11 @@ def test_a_token_is_one_of_the_lines_of_a_file_or_that_of_the_environment(
     file.write_text("\n")
     with pytest.raises(FingerpostError, match="found none"):
         tokens_of(file)
-    with pytest.raises(FingerpostError, match="No such file"):
-        tokens_of(tmp_path / "nowhere")
+    with pytest.raises(FingerpostError, match="got the name of none") as problem:
+        tokens_of(Path(first))
+    assert first not in str(problem.value)
+    with pytest.raises(FingerpostError, match="Is a directory"):
+        tokens_of(tmp_path)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.3.4.5", "::1", "[::1]", "localhost"])

@@ -6,7 +6,7 @@ instead. A plot that cannot be drawn fails no run, so the others prove nothing a
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from types import SimpleNamespace
 from typing import Any
 from unittest import mock
@@ -14,8 +14,9 @@ from unittest import mock
 from prefect import Flow, Task
 
 from fingerpost.flows.report import page, plots
-from fingerpost.flows.run import server
+from fingerpost.flows.run import server, start
 from fingerpost.schemas.refs import Ref
+from fingerpost.tasks.code import unchanging_code
 from fingerpost.tasks.environment import current_environment
 from fingerpost.tasks.stage import Stage
 
@@ -77,6 +78,9 @@ def without_prefect(*, drawn: bool = False) -> Iterator[None]:
             (Task, "__call__", _called),
             (Stage, "__call__", _executed),
             (server, "_serving", SimpleNamespace(get=_NoServer)),
+            # It has Prefect read all of its settings anew.
+            (start, "without_heartbeat", nullcontext),
         ):
             patches.enter_context(mock.patch.object(target, name, plain))
+        patches.enter_context(unchanging_code())
         yield

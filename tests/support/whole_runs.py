@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import tests.support.unflushed  # noqa: F401 - importing it is its use
 from fingerpost.flows.run import publishing
 from fingerpost.flows.run import runtime as running
 from fingerpost.flows.run.catalog import stages

@@ -34,11 +34,11 @@ def opened(store: Store, ref: Ref) -> GlossaryAnswers:
 
 
 def define(glossary: GlossaryAnswers, question: Word) -> dict[str, Any]:
-    """The length of the meaning of a word; `crash` ends the process that is asked, `trip` and `blur` are mistakes."""
-    if question.word == "crash":
-        os.kill(os.getpid(), signal.SIGKILL)
-    if question.word == "trip":
-        raise KeyError("a mistake")
+    """The length of the meaning of a word; `crash` and `cut` end the process that is asked, `trip`, `slip` and `blur` are mistakes."""
+    if question.word in ("crash", "cut"):
+        os.kill(os.getpid(), signal.SIGKILL if question.word == "crash" else signal.SIGBUS)
+    if question.word in ("trip", "slip"):
+        raise KeyError("a mistake") if question.word == "trip" else ValueError("a mistake")
     if question.word == "blur":
         return {"length": object()}
     while question.seconds < 0:

@@ -1,5 +1,6 @@
 """Words of a command line that begin with a dash, and explanations of settings."""
 
+import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -18,6 +19,7 @@ from fingerpost.flows.run.plan import Plan
 from fingerpost.flows.run.profiles import in_force, load_settings
 from fingerpost.flows.run.section import SettingsError
 from fingerpost.flows.run.setting_effects import effect_of, readers
+from fingerpost.schemas.errors import UsageError
 from fingerpost.tasks.ledger import PlannedStage
 
 OPTIONS = {"--like": 1, "-k": 1, "--between": 2, "--json": 0, "-y": 0}
@@ -62,6 +64,58 @@ def test_what_is_allowed_is_what_the_settings_check() -> None:
     for key, value in (("ann.hnsw.max_neighbors", 1), ("replay.k", 0), ("input.missing_days", "x")):
         with pytest.raises(SettingsError, match=f"^{key} .*expected .*--explain {key}"):
             load_settings("quick", overrides={key: value})
+
+
+#: Words of the library that checks settings, of patterns, and of a type where the value is of that type.
+_FOREIGN = re.compile(r"Input should|String should|instance of|Value error|\\d|\^|expected text, got '")
+
+
+def _answer(key: str, value: Any) -> str:
+    """What a value of a setting is answered with; empty if it is allowed."""
+    try:
+        load_settings("quick", overrides={key: value})
+    except UsageError as refused:
+        return str(refused)
+    return ""
+
+
+def test_a_wrong_value_is_answered_in_the_words_of_the_settings() -> None:
+    answers = {key: _answer(key, 3) for key in sections()}
+    assert all(" (from command line): expected a section of settings (" in said for said in answers.values()), answers
+    answers |= {key: _answer(key, [["x"]]) for key, one in meanings().items() if one.kind.startswith("list")}
+    answers |= {key: _answer(key, {"a": 1}) for key, one in meanings().items() if one.kind.startswith("table")}
+    texts = [key for key, one in meanings().items() if one.kind == "text" and not one.names_file]
+    answers |= {key: _answer(key, "?") for key in texts}
+    assert [said for said in answers.values() if _FOREIGN.search(said)] == []
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        (
+            "run.timezone",
+            "Mars",
+            "run.timezone (from command line): expected a time zone such as Europe/Berlin, got 'Mars'",
+        ),
+        (
+            "schedule.deadline",
+            "8 am",
+            "schedule.deadline (from command line): expected text (such as 08:00), got '8 am'",
+        ),
+        (
+            "ann.hnsw",
+            3,
+            "ann.hnsw (from command line): expected a section of settings (ef_construction, max_neighbors, ",
+        ),
+        (
+            "ann.evaluation.ef",
+            [16, "x"],
+            "ann.evaluation.ef (from command line): expected a list of whole numbers, got 'x'",
+        ),
+    ],
+)
+def test_a_wrong_value_is_named_with_what_is_expected(key: str, value: Any, said: str) -> None:
+    assert _answer(key, value).startswith(said)
 
 
 def test_nearest_keys_of_a_wrong_one() -> None:

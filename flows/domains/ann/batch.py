@@ -12,7 +12,7 @@ from fingerpost.flows.run.console import table_of, wide_console
 from fingerpost.flows.run.plain_text import echo, echo_json
 from fingerpost.schemas.errors import FingerpostError, InputError
 from fingerpost.schemas.inputs.asked import AskedRows, read_asked
-from fingerpost.schemas.inputs.rankings import FLAT, RowWriter
+from fingerpost.schemas.inputs.rankings import RowWriter
 from fingerpost.tasks.ann.answers import Answers
 from fingerpost.tasks.ann.open import LiveIndex
 
@@ -54,7 +54,7 @@ def ask_file(
     as_json: bool,
 ) -> None:
     """Answers the queries of a file in its order; ``options`` are those of a query. Writes or prints rows as they come."""
-    writer = RowWriter(output, ANSWERS, forms=FLAT) if output is not None else None
+    writer = RowWriter(output, ANSWERS) if output is not None else None
     with writer or nullcontext():
         for rows in _answered(index, source, mapping, options):
             if writer is not None:

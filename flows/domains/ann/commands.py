@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from fingerpost.flows.commands.options import CollectionOption, JsonOption, StoreOption, pair
+from fingerpost.flows.commands.options import AnswersFileOption, CollectionOption, JsonOption, StoreOption, pair
 from fingerpost.flows.run.lean import one_thread
 
 
@@ -43,15 +43,7 @@ def query(
             show_default=False,
         ),
     ] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            help="with --input: the Parquet (.parquet), CSV (.csv) or JSON Lines (.jsonl) file of answers to write",
-            show_default=False,
-        ),
-    ] = None,
+    output: AnswersFileOption = None,
     k: Annotated[int, typer.Option("-k", min=0, max=1000, help="number of answers")] = 10,
     kind: Annotated[
         str | None, typer.Option(help="search only documents of this kind, for example function", show_default=False)

@@ -28,7 +28,9 @@ _WRITERS: dict[str, Callable[[ExchangedIndex], Iterator[bytes | memoryview]]] = 
 }
 _METRICS: dict[str, Metric] = {"l2": "l2", "ip": "ip", "cosine": "cosine"}
 #: A number as it is written, so that its text and the number are one id.
-_NUMBER = re.compile(r"0|-?[1-9]\d{0,17}")
+_NUMBER = re.compile(r"0|-?[1-9]\d{0,19}")
+#: The ids that each library holds.
+_IDS = {"faiss": np.int64, "hnswlib": np.uint64}
 
 
 def exported(*, output: Path, collection: str | None, form: str, force: bool, as_json: bool, store: str | None) -> None:
@@ -38,7 +40,7 @@ def exported(*, output: Path, collection: str | None, form: str, force: bool, as
     check_new(output, force=force)
     index = live(collection, store=store)
     ids = index.documents["id"]
-    numbers = _numbers(ids)
+    numbers = _numbers(ids, form)
     if form == "parquet":
         size = write_vectors(output, ids, index.vectors)
     else:
@@ -136,9 +138,12 @@ def _exchanged(index: LiveIndex, numbers: np.ndarray | None) -> ExchangedIndex:
     )
 
 
-def _numbers(ids: pa.ChunkedArray) -> np.ndarray | None:
-    """Ids as int64 (n,), None unless all are written as such numbers."""
+def _numbers(ids: pa.ChunkedArray, form: str) -> np.ndarray | None:
+    """Ids as integers (n,), None unless all are written as numbers that the library can hold."""
     texts = ids.to_pylist()
     if not all(_NUMBER.fullmatch(text) for text in texts):
         return None
-    return np.array([int(text) for text in texts], dtype=np.int64)
+    numbers, held = [int(text) for text in texts], np.iinfo(_IDS.get(form, np.int64))
+    if min(numbers) < held.min or max(numbers) > held.max:
+        return None
+    return np.array(numbers, dtype=held.dtype)

@@ -119,9 +119,10 @@ def _given(within: str) -> float | Literal["threshold"] | None:
 
 
 def _by_vectors(index: LiveIndex, file: Path, options: Mapping[str, Any]) -> list[tuple[str, Answers]]:
-    from fingerpost.schemas.inputs.sources import FileSource
+    from fingerpost.schemas.inputs.asked import ASKED_VECTORS
+    from fingerpost.schemas.inputs.documents import read_documents
 
-    batch = FileSource(str(file), ()).read()
+    batch = read_documents(file, form=ASKED_VECTORS)
     if batch.quarantined.num_rows:
         reasons = ", ".join(f"{count} {reason}" for reason, count in batch.reasons.items())
         echo(f"{file}: left out {batch.quarantined.num_rows:,} row(s) ({reasons})", err=True)

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from fingerpost.flows.run.section import NamesFile, Section
-from fingerpost.flows.run.settings import DAYS_PATTERN
+from fingerpost.flows.run.settings import DAYS_EXAMPLES, DAYS_PATTERN
 from fingerpost.schemas.inputs import CALLS_SAMPLE
 from fingerpost.tasks.autocomplete.comparison import ComparisonParams
 from fingerpost.tasks.autocomplete.completer import ServingParams
@@ -124,6 +124,7 @@ class AutocompleteSettings(Section):
     days: str = Field(
         default="",
         pattern=rf"^$|{DAYS_PATTERN}",
+        examples=DAYS_EXAMPLES,
         description="input.days for events; empty is input.days",
     )
     columns: dict[str, str] = Field(

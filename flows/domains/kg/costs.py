@@ -1,19 +1,30 @@
 """What an alignment will cost that was never computed, for plans. Imports no Prefect."""
 
 from collections.abc import Mapping
+from dataclasses import astuple, dataclass
 
-from fingerpost.flows.domains import FileUse
-from fingerpost.flows.domains.kg.sources import left_path, skipped
+from fingerpost.flows.domains.kg.sources import files_of, left_path, skipped, suppressed_source
 from fingerpost.flows.domains.settings import Settings
 from fingerpost.flows.run.cost_laws import Law, costs_by
 from fingerpost.flows.run.expectations import Inputs
 from fingerpost.schemas.inputs import OBJECTS_SAMPLE
-from fingerpost.schemas.inputs.files import input_files
-from fingerpost.schemas.inputs.outlook import row_count
+from fingerpost.schemas.inputs.graph_outlook import graph_outlook, links_outlook
 from fingerpost.tasks.ledger import Estimate
 
-#: The entities of both graphs of the whole built-in sample, and the bytes of a file per entity that is no table.
-_ENTITIES, _BYTES = 2_825.0, 900.0
+
+@dataclass(frozen=True)
+class _Size:
+    """What two graphs bring: entities of both, those of types that are aligned, and pairs that something is learned from."""
+
+    entities: float
+    aligned: float
+    labels: float
+
+
+#: The whole built-in sample's.
+_SAMPLE = _Size(entities=2_825, aligned=2_090, labels=5_640)
+#: The fraction of the entities of the smaller graph for which a match is assumed where none is known.
+_ASSUMED = 0.5
 _PROCESS_MB = 560.0
 
 #: Of one of two graphs.
@@ -29,22 +40,22 @@ _LAWS = {
     **{f"{name} ({side})": law for name, law in _SIDES.items() for side in ("left", "right")},
     "import_links": Law("entities", 0.05),
     "align_structure": Law("entities", 2.1, held=30, stored=0.3),
-    "propose_pairs": Law("entities", 0.2, held=20, stored=0.17, shards=True),
+    "propose_pairs": Law("aligned", 0.2, held=20, stored=0.17, shards=True),
     "weigh_attributes": Law("entities", 0.35, held=20, stored=0.6),
-    "find_rivals": Law("entities", 0.25, held=15, stored=0.07, shards=True),
+    "find_rivals": Law("aligned", 0.25, held=15, stored=0.07, shards=True),
     "label_pairs (labels)": Law("labels", 0.04, stored=0.01),
     "compare_pairs": Law("labels", 0.35, held=60, stored=1.75),
     "train_baseline (baseline)": Law("labels", 0.8, held=40, stored=0.18),
     "train_aligner": Law("aligner", 11.0, held=120, stored=2.2),
     "fit_scorer": Law("labels", 2.0, held=110, stored=0.42),
     "score_labelled": Law("labels", 0.15, held=60, stored=0.02),
-    "score_pairs": Law("entities", 1.0, held=40, stored=0.16, shards=True),
+    "score_pairs": Law("aligned", 1.0, held=40, stored=0.16, shards=True),
     "calibrate_alignment": Law("labels", 0.25, held=20),
-    "decide_matches": Law("entities", 0.02),
+    "decide_matches": Law("aligned", 0.02),
     "identify_entities": Law("entities", 0.02, stored=0.03),
     "join_graphs": Law("entities", 0.04, held=20, stored=0.17),
     "evaluate_alignment": Law("labels", 0.06),
-    "queue_review": Law("entities", 0.06),
+    "queue_review": Law("aligned", 0.06),
     "assemble_alignment": Law("labels", 0.02),
 }
 #: The sample's graphs are of Python's own objects, which are parsed.
@@ -59,28 +70,48 @@ def costs(inputs: Inputs) -> Mapping[str, Estimate]:
     if skipped(settings) and inputs.flow != "align_graphs":
         return {}
     sample = left_path(settings, inputs.flow) == OBJECTS_SAMPLE
-    graphs = [use for use in inputs.uses("kg") if use.setting in ("kg.left", "kg.right", "input.source")]
-    share = inputs.sample_share
-    entities = (_ENTITIES * share if share is not None else 0.0) if sample else sum(map(_entities, graphs))
-    if not entities:
+    size = _of_sample(inputs) if sample else _of_files(inputs)
+    if size is None:
         return {}
     return costs_by(
         _LAWS | (_PARSED if sample else {}),
-        _units(settings, entities),
-        _units(Settings(), _ENTITIES),
+        _units(settings, size),
+        _units(Settings(), _SAMPLE),
         process_mb=_PROCESS_MB,
         workers=inputs.workers,
     )
 
 
-def _entities(use: FileUse) -> float:
-    """The expected entities of a file: its lines where each is one, else by its bytes."""
-    files = input_files(use.path)
-    if use.form == "graph rows":
-        return float(sum(map(row_count, files)))
-    return sum(file.stat().st_size for file in files) / _BYTES
+def _of_sample(inputs: Inputs) -> _Size | None:
+    share = inputs.sample_share
+    return None if share is None else _Size(*(share * number for number in astuple(_SAMPLE)))
 
 
-def _units(settings: Settings, entities: float) -> dict[str, float]:
-    own = settings.kg.aligner
-    return {"entities": entities, "labels": entities, "aligner": entities * own.epochs}
+def _of_files(inputs: Inputs) -> _Size | None:
+    """The expected size of the user's graphs and links; None where none can be read, as with those of several days."""
+    named = {use.setting for use in inputs.uses("kg")}
+    needed = {use.setting for use in files_of(inputs.settings, inputs.flow)}
+    if not needed or named != needed:
+        return None
+    sources = suppressed_source(inputs.settings, inputs.flow, None)
+    sides = [graph_outlook(side) for side in (sources.left, sources.right) if side is not None]
+    graphs = [side for side in sides if side is not None]
+    known = [links_outlook(links) for links in sources.links]
+    same, apart = sum(one for one, _ in known), sum(other for _, other in known)
+    own = inputs.settings.kg.labels
+    if not same:
+        same = min(_ASSUMED * min((graph.rows for graph in graphs), default=0.0), own.most)
+    return _Size(
+        sum(graph.entities for graph in graphs),
+        sum(graph.rows for graph in graphs),
+        same * (1 + own.negatives) + apart,
+    )
+
+
+def _units(settings: Settings, size: _Size) -> dict[str, float]:
+    return {
+        "entities": size.entities,
+        "aligned": size.aligned,
+        "labels": size.labels,
+        "aligner": size.labels * settings.kg.aligner.epochs,
+    }

@@ -5,7 +5,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from fingerpost.schemas.alignments import MATCHES
-from fingerpost.schemas.inputs.rankings import FLAT, RowWriter
+from fingerpost.schemas.inputs.rankings import RowWriter
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
 from fingerpost.tasks.kg.open import LiveAlignment
@@ -16,7 +16,7 @@ _TOGETHER = 65_536
 
 def writer_of(output: Path) -> RowWriter:
     """The writer of a file of matches; InputError for another form, or a folder that does not exist."""
-    return RowWriter(output, MATCHES, forms=FLAT)
+    return RowWriter(output, MATCHES)
 
 
 def match_table(store: Store, alignment: Ref) -> pa.Table:

@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 from fingerpost.flows.run.console import table_of, wide_console
 from fingerpost.flows.run.plain_text import echo_json
 from fingerpost.schemas.errors import InputError
-from fingerpost.schemas.inputs.rankings import FLAT, RowWriter
+from fingerpost.schemas.inputs.rankings import RowWriter
 from fingerpost.schemas.wording import cut
 from fingerpost.tasks.kg.open import LiveAlignment, live
 
@@ -56,7 +56,7 @@ def _writer_of(output: Path) -> RowWriter:
     """The writer of a new file; InputError for one that is there, whose labels would be lost."""
     if output.exists():
         raise InputError(f"{output}: expected a new file, found one, which may have labels; name another, or remove it")
-    return RowWriter(output, SCHEMA, forms=FLAT)
+    return RowWriter(output, SCHEMA)
 
 
 def _show(found: pa.Table, alignment: LiveAlignment, output: Path | None) -> None:

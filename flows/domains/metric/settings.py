@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from fingerpost.flows.run.section import NamesFile, Section
-from fingerpost.flows.run.settings import DAYS_PATTERN
+from fingerpost.flows.run.settings import DAYS_EXAMPLES, DAYS_PATTERN
 from fingerpost.schemas.inputs import PACKAGES_SAMPLE
 from fingerpost.schemas.inputs.images import ImageShape
 from fingerpost.tasks.metric.comparison import Taken
@@ -147,6 +147,7 @@ class MetricSettings(Section):
     days: str = Field(
         default="",
         pattern=rf"^$|{DAYS_PATTERN}",
+        examples=DAYS_EXAMPLES,
         description="input.days for embeddings; empty is input.days",
     )
     columns: dict[str, str] = Field(

@@ -17,7 +17,7 @@ from fingerpost.schemas.inputs.forms import DocumentBatch
 from fingerpost.schemas.inputs.image_archives import NPZ
 from fingerpost.schemas.inputs.images import ENDINGS, IMAGES, ImageFiles, ImageShape
 from fingerpost.schemas.inputs.labelled_images import image_source
-from fingerpost.schemas.inputs.rankings import FLAT, RowWriter
+from fingerpost.schemas.inputs.rankings import RowWriter
 from fingerpost.tasks.nas.open import LiveNetwork, live, pixels_of
 
 CLASSES = pa.schema([("id", pa.string()), ("class", pa.string()), ("probability", pa.float32())])
@@ -40,7 +40,7 @@ def predict(
     """Writes the predictions of images to a file, or prints the first of them; images that cannot be read are left out."""
     network = live(collection, store=store)
     masks = network.architecture.task == "segmentation"
-    writer = RowWriter(output, MASKS if masks else CLASSES, **({} if masks else {"forms": FLAT})) if output else None
+    writer = RowWriter(output, MASKS if masks else CLASSES) if output else None
     batch = _read(source, mapping, network)
     if not batch.accepted.num_rows:
         raise InputError(

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from fingerpost.flows.commands.options import CollectionOption, JsonOption, OutputFileOption, StoreOption
+from fingerpost.flows.commands.options import AnswersFileOption, CollectionOption, JsonOption, StoreOption
 from fingerpost.flows.run.lean import one_thread
 
 
@@ -20,7 +20,7 @@ def rank(
             show_default=False,
         ),
     ] = None,
-    output: OutputFileOption = None,
+    output: AnswersFileOption = None,
     k: Annotated[int, typer.Option("-k", min=0, max=1000, help="number of labels")] = 10,
     as_json: JsonOption = False,
     collection: CollectionOption = "",

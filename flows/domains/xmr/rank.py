@@ -50,7 +50,7 @@ def _rank_file(source: Path, output: Path, *, k: int, collection: str | None, st
             part = slice(start, start + _TOGETHER)
             for key, query, answers in zip(ids[part], texts[part], ranker.rank_many(texts[part], k), strict=True):
                 for position, answer in enumerate(answers, start=1):
-                    writer.add(key, query, position, answer.id, answer.name, answer.score, answer.chance)
+                    writer.add(key, query, position, answer.id, answer.name, answer.score, answer.probability)
                 if not answers:
                     writer.add(key, query, *[None] * (len(SCHEMA) - 2))
     echo(output)
@@ -67,13 +67,13 @@ def _show(text: str, found: list[RankedLabel], ranker: LiveRanker) -> None:
         if named:
             table.add_column("id", overflow="fold", max_width=40, min_width=4)
         table.add_column("name", overflow="fold", max_width=80, min_width=20)
-        calibrated = any(answer.chance is not None for answer in found)
+        calibrated = any(answer.probability is not None for answer in found)
         if calibrated:
             table.add_column("probability", justify="right", no_wrap=True)
         table.add_column("score", justify="right", no_wrap=True)
         for position, answer in enumerate(found, start=1):
             key = [answer.id] if named else []
-            probability = [f"{answer.chance:.2f}"] if calibrated and answer.chance is not None else []
+            probability = [f"{answer.probability:.2f}"] if calibrated and answer.probability is not None else []
             # Scores are products along the path down the tree, and therefore small even for good answers.
             table.add_row(str(position), *key, answer.name, *probability, significant(answer.score, 3))
         console.print(table)

@@ -33,7 +33,7 @@ def rank_many(ranker: LiveRanker, questions: list[Ranked]) -> list[dict[str, Any
 def _labels(answers: list[RankedLabel]) -> dict[str, Any]:
     return {
         "labels": [
-            {"id": answer.id, "name": answer.name, "score": answer.score, "probability": answer.chance}
+            {"id": answer.id, "name": answer.name, "score": answer.score, "probability": answer.probability}
             for answer in answers
         ]
     }

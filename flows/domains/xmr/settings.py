@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from fingerpost.flows.run.section import NamesFile, Section
-from fingerpost.flows.run.settings import DAYS_PATTERN
+from fingerpost.flows.run.settings import DAYS_EXAMPLES, DAYS_PATTERN
 from fingerpost.schemas.inputs import NAMES_SAMPLE, SEE_ALSO_SAMPLE
 from fingerpost.schemas.inputs.interaction_rows import UnknownLabels
 from fingerpost.tasks.corpus.bm25 import Bm25Params
@@ -185,6 +185,7 @@ class XmrSettings(Section):
     days: str = Field(
         default="",
         pattern=rf"^$|{DAYS_PATTERN}",
+        examples=DAYS_EXAMPLES,
         description=(
             "input.days for interactions; empty is input.days. Labels and negatives are those of the run's own day"
         ),

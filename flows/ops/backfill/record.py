@@ -129,6 +129,8 @@ class BackfillRequest(BaseModel):
             first = problem.errors()[0]
             said = first["msg"].removeprefix("Value error, ")
             key = ".".join(str(part) for part in first["loc"])
+            if key in ("first_day", "last_day") and isinstance(first["input"], str):
+                checked_day(first["input"])
             raise SettingsError(f"{key}: {said}, got {first.get('input')!r}; correct it" if key else said) from problem
 
 

@@ -12,7 +12,7 @@ from fingerpost.flows import domains
 from fingerpost.flows.domains.domain import named
 from fingerpost.flows.ops.erase.inputs import InputFile, inputs_with, texts_of
 from fingerpost.flows.run.profiles import advice_about, in_force, load_settings, profile_names, renamed
-from fingerpost.flows.run.request import RunRequest
+from fingerpost.flows.run.request import OF_ANY_RUN, RunRequest
 from fingerpost.schemas.contract import Table
 from fingerpost.schemas.decoding import columns_of
 from fingerpost.schemas.errors import FingerpostError
@@ -359,11 +359,9 @@ def request_of(record: Mapping[str, Any], store: Store) -> RunRequest:
             **record["request"],
             "day": record["day"],
             "store": store.url,
-            "force": (),
-            "wait": False,
-            "dry_run": False,
+            **OF_ANY_RUN,
+            "future": True,
         }
-        with_day["future"] = True
         given = record["request"].get("settings") or {}
         with_day["settings"] = {key: value for key, value in given.items() if not advice_about(key)}
         try:

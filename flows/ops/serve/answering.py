@@ -56,9 +56,7 @@ class Answering:
             self._check(questions)
             found = self._functions[route.path](self._opened[route.product.name], questions)
         except ValidationError as problem:
-            return 422, error(f"{route.path}: {explained(problem)}")
-        except ValueError as problem:
-            return 400, error(f"{route.path}: {problem}")
+            return 422, error(f"{route.path}: {explained(problem, named(route.endpoint.question))}")
         except _OURS as problem:
             return 503, error(f"{route.path}: {problem or 'expected memory for it, found none; ask for less'}")
         except FingerpostError as problem:
@@ -104,8 +102,8 @@ def error(message: str) -> bytes:
     return json.dumps({"error": " ".join(without_credentials(message).split())}, ensure_ascii=False).encode()
 
 
-def explained(problem: ValidationError) -> str:
-    """What is wrong with the body of a request: the first fault, in one line."""
+def explained(problem: ValidationError, asked: type[BaseModel]) -> str:
+    """What is wrong with the body of a request: the first fault, in one line. asked: the form of a question."""
     first = problem.errors(include_url=False, include_context=False)[0]
     where = ".".join(str(part) for part in first["loc"]) or "body"
     if first["type"] == "json_invalid":
@@ -113,6 +111,9 @@ def explained(problem: ValidationError) -> str:
     if first["type"] == "missing":
         return f"{where}: expected a value, got none; see /openapi.json"
     if first["type"] == "extra_forbidden":
-        return f"{where}: expected no such field; see /openapi.json"
-    wanted = first["msg"].removeprefix("Input should ").removeprefix("be ")
+        return f"{where}: expected no such field, but {', '.join(sorted(asked.model_fields))}; see /openapi.json"
+    # What follows the comma says how the library that checks values tried to read it.
+    wanted = (
+        first["msg"].partition(", unable ")[0].removeprefix("Input should ").removeprefix("be ").replace("valid ", "")
+    )
     return f"{where}: expected {wanted[:1].lower()}{wanted[1:]}, got {shown(first['input'])}; see /openapi.json"

@@ -1,7 +1,9 @@
 """Questions to the processes that answer them: each to one of the present generation, in the order they came."""
 
 import asyncio
+import signal
 from collections import deque
+from collections.abc import Callable
 
 from fingerpost.flows.ops.serve.answering import error
 from fingerpost.flows.ops.serve.generation import Asked, Events, Generation, Reply, Worker
@@ -13,22 +15,27 @@ from fingerpost.schemas.figures import significant
 _TOGETHER = 2
 #: Number of processes that may end over a question: it may be the question that ends them.
 _ENDED = 2
+#: Why a process may have ended by a signal.
+_WHY: dict[int, str] = {
+    signal.SIGBUS: ", as where a mapped file was cut or its disk is gone",
+    signal.SIGKILL: ", as where there is too little memory",
+}
 #: Seconds after its deadline, at least, for which a process may go on with a question.
 _GRACE = 1.0
 
 
 class Dispatcher:
-    """The present generation, the questions that its processes have, and those that wait."""
+    """The present generation, the questions that its processes have, and those that wait. say: gets a line for the log."""
 
-    def __init__(self, routes: tuple[Route, ...], limits: Limits) -> None:
-        self.routes, self.limits = routes, limits
+    def __init__(self, routes: tuple[Route, ...], limits: Limits, say: Callable[[str], None]) -> None:
+        self.routes, self.limits, self._say = routes, limits, say
         self.present: Generation | None = None
         #: Generations whose processes have not ended: they may still answer what they were asked.
         self.former: set[Generation] = set()
         self.waiting: deque[Asked] = deque()
         self.lost_workers = 0
         self._number = 0
-        self.events = Events(self._replied, self._ready, self._lost)
+        self.events = Events(self._replied, self._ready, self._lost, self._ended)
 
     async def ask(self, code: int, body: bytes) -> Reply:
         """The reply to a question to a route, by its number; never waits longer than the deadline."""
@@ -108,6 +115,12 @@ class Dispatcher:
                 )
         self._pump()
 
+    def _ended(self, number: int) -> None:
+        known = number in signal.valid_signals()
+        name = signal.Signals(number).name if known else f"signal {number}"
+        why = _WHY.get(number, "")
+        self._say(f"a process that answers ended by {name}{why}; another takes its place")
+
     def _late(self, asked: Asked) -> None:
         """Answers a question whose deadline has passed; a process that goes on with it for long is replaced."""
         if asked.reply.done():
@@ -125,10 +138,13 @@ class Dispatcher:
         if worker is None:
             self.waiting.remove(asked)
         else:
-            asyncio.get_running_loop().call_later(max(seconds, _GRACE), self._overdue, worker, asked)
+            grace = max(seconds, _GRACE)
+            asyncio.get_running_loop().call_later(grace, self._overdue, worker, asked, seconds + grace)
 
-    def _overdue(self, worker: Worker, asked: Asked) -> None:
+    def _overdue(self, worker: Worker, asked: Asked, seconds: float) -> None:
         if asked.number in worker.asked:
+            path = self.routes[asked.code].path
+            self._say(f"a process went on with {path} for {significant(seconds)} s; another takes its place")
             worker.generation.end_worker(worker)
 
 

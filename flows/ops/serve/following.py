@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from fingerpost.schemas.errors import FingerpostError, StoreUnreachableError
+from fingerpost.schemas.errors import FingerpostError, MissingArtifactError, StoreUnreachableError
 from fingerpost.schemas.publish import Pointer
 from fingerpost.schemas.store import Store
 
@@ -31,7 +31,7 @@ class Pointers:
     def look(self) -> tuple[dict[str, Live], str]:
         """What is live now, by product, without those of which nothing is; and why a pointer could not be read.
 
-        A product whose pointer cannot be read is as it was before. StoreUnreachableError if none can be.
+        A product whose pointer cannot be read, or is gone, is as it was before. StoreUnreachableError if none can be.
         """
         problem = ""
         for name, pointer in self._pointers.items():
@@ -49,10 +49,15 @@ class Pointers:
         return dict(self._known), problem
 
     def _of(self, name: str, pointer: Pointer) -> Live | None:
-        live = pointer.live()
+        live, known = pointer.live(), self._known.get(name)
         if live is None:
+            # What is withdrawn has a record of that; where nothing is left, a disk is gone, or is being restored.
+            if known is not None and not pointer.history():
+                raise MissingArtifactError(
+                    f"publication {pointer.folder}: expected generation {known.generation} or a later one in store"
+                    f" {pointer.store.url}, found none; mount or restore the store"
+                )
             return None
-        known = self._known.get(name)
         if known is not None and known.generation == live.generation:
             return known
         gone = {ref for move in pointer.history() for ref in (*move.replaced, *move.lost)}

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -20,6 +21,8 @@ from fingerpost.schemas.figures import significant
 OPENER = "fingerpost.flows.ops.serve.opener"
 #: Seconds after which an opening is given up.
 _LONGEST = 900.0
+#: Signals by which a process ends over a mapped file that was cut or overwritten.
+_OF_FILES = (signal.SIGBUS, signal.SIGSEGV)
 #: A process that ends sooner after its start than this, in seconds, is not replaced at once.
 _SOON = 1.0
 
@@ -85,11 +88,14 @@ class Worker(asyncio.Protocol):
 
 @dataclass
 class Events:
-    """What a generation tells: a reply, a process that is ready, one that ended with the questions that it had."""
+    """What a generation tells: a reply, a process that is ready, one that ended with the questions that it had, and by which
+    signal one did.
+    """
 
     replied: Callable[[Asked, int, bytes, "Generation"], None]
     ready: Callable[["Generation"], None]
     lost: Callable[["Generation", list[Asked]], None]
+    ended: Callable[[int], None]
 
 
 @dataclass(eq=False)
@@ -103,8 +109,15 @@ class Generation:
     retired: bool = False
     #: Whether the process that opened the versions has ended, so that no other can be started.
     broken: bool = False
+    #: Whether a process ended over a file that it had mapped.
+    damaged: bool = False
     _process: "subprocess.Popen[bytes] | None" = None
     _control: socket.socket | None = None
+
+    @property
+    def sound(self) -> bool:
+        """Whether the versions need not be opened again."""
+        return not (self.broken or self.damaged)
 
     @property
     def asked(self) -> int:
@@ -179,6 +192,10 @@ class Generation:
         if event["event"] == "opened":
             self.versions, self.failed = event["versions"], event["failed"]
             self._opened.set_result(None)
+            return
+        if event["event"] == "ended":
+            self.damaged = self.damaged or event["signal"] in _OF_FILES
+            self.events.ended(event["signal"])
             return
         connection = socket.socket(fileno=self._descriptors.pop(0))
         connection.setblocking(False)

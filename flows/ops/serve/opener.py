@@ -37,7 +37,12 @@ def main(descriptor: int) -> None:
     # A service manager may send its signal to every process: this one ends when the one that takes requests does.
     for ignored in (signal.SIGINT, signal.SIGTERM):
         signal.signal(ignored, signal.SIG_IGN)
-    control = socket.socket(fileno=descriptor)
+    # Whoever started it may end before it has opened anything.
+    with socket.socket(fileno=descriptor) as control, contextlib.suppress(ConnectionError):
+        _work(control)
+
+
+def _work(control: socket.socket) -> None:
     lines = _Lines(control)
     asked = lines.next()
     if asked is None:
@@ -102,12 +107,17 @@ class _Copies:
         ours.close()
 
     def end(self, number: int) -> None:
-        """Ends a copy, if it has not ended."""
+        """Ends a copy; of one that has ended by a signal, tells which."""
         pid = self._pids.pop(number, None)
-        if pid is not None:
+        if pid is None:
+            return
+        ended, status = os.waitpid(pid, os.WNOHANG)
+        if not ended:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
+        elif os.WIFSIGNALED(status):
+            _tell(self._control, {"event": "ended", "number": number, "signal": os.WTERMSIG(status)})
 
     def finish(self) -> None:
         """Waits until all copies have ended, and ends those that take long."""

@@ -55,6 +55,11 @@ def tokens_of(file: Path | None) -> tuple[bytes, ...]:
             with file.open("rb") as opened:
                 text = opened.read(_LARGEST_FILE).decode("ascii", errors="replace")
         except OSError as problem:
+            if not os.path.lexists(file):
+                raise UsageError(
+                    "--token-file: expected a file with a token in each line, got the name of none (not shown, since it may"
+                    f" be a token); write the token to a file and name that, or set {TOKEN}"
+                ) from None
             raise UsageError(
                 f"--token-file {file}: expected a file with a token in each line, got {problem.strerror}; correct the path"
             ) from problem

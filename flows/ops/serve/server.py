@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 import uvicorn
 
 from fingerpost.flows.ops.serve.application import application
+from fingerpost.flows.ops.serve.connections import connections, room_for_connections
 from fingerpost.flows.ops.serve.options import ServeOptions, check_address
 from fingerpost.flows.ops.serve.service import Service
 from fingerpost.schemas.errors import FingerpostError
@@ -39,15 +40,17 @@ def serve(
 
 async def _run(service: Service, listener: socket.socket, ready: Callable[[str], None]) -> None:
     deadline = service.options.limits.deadline
+    most, at_once = room_for_connections()
     server = _Server(
         uvicorn.Config(
             application(service),
+            http=connections(deadline, most),  # type: ignore[arg-type]
             lifespan="off",
             ws="none",
             access_log=False,
             log_level="warning",
             server_header=False,
-            backlog=_BACKLOG,
+            backlog=at_once,
             timeout_keep_alive=_KEPT,
             timeout_graceful_shutdown=math.ceil(deadline) + 1,
         )

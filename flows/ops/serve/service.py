@@ -40,7 +40,7 @@ class Service:
     def __init__(self, store: Store, collection: str, options: ServeOptions, *, say: Callable[[str], None]) -> None:
         self.collection, self.options = collection, options
         self.routes = routes()
-        self.dispatcher = Dispatcher(self.routes, options.limits)
+        self.dispatcher = Dispatcher(self.routes, options.limits, say)
         self.stopping = False
         self.swaps = self.failed_openings = 0
         #: Why the store cannot be looked at, and when it last could be.
@@ -66,6 +66,9 @@ class Service:
             )
         if not self.versions:
             raise FingerpostError(next(iter(self._failed.values())).why)
+        for name in self.options.products:
+            if name not in self.live:
+                self._say(f"{name} is not answered: nothing of {self.collection} is live yet")
         self._following = asyncio.create_task(self._follow())
 
     async def stop(self) -> None:
@@ -147,7 +150,7 @@ class Service:
         self._failed = {name: one for name, one in self._failed.items() if name in live and live[name].ref == one.ref}
         wanted = {name: self._refs(name, one, now) for name, one in live.items()}
         chosen = {name: refs[0] for name, refs in wanted.items() if refs}
-        if present is not None and chosen == present.versions and (not present.broken or now < self._repaired):
+        if present is not None and chosen == present.versions and (present.sound or now < self._repaired):
             return
         self._repaired = now + _REPAIR
         if not chosen:
@@ -165,8 +168,9 @@ class Service:
         allowed = present is not None and all(
             name in live and ref not in live[name].gone for name, ref in present.versions.items()
         )
-        same = present is not None and generation.versions == present.versions and not present.broken
-        if allowed and (same or not generation.versions):
+        same = present is not None and generation.versions == present.versions and present.sound
+        cut = present is not None and present.damaged and bool(generation.failed)
+        if allowed and (same or not generation.versions) and not cut:
             self._retire(generation)
         else:
             self._swap(generation)

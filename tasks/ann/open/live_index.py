@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -15,7 +16,7 @@ from fingerpost.tasks.ann.engine import Question
 from fingerpost.tasks.ann.filtered import NOTHING, Nearest, nearest_kept
 from fingerpost.tasks.ann.graph import NONE
 from fingerpost.tasks.ann.keep import KeepLike
-from fingerpost.tasks.ann.matches import Matches, joined_matches, matches_of
+from fingerpost.tasks.ann.matches import Matches, matches_of
 from fingerpost.tasks.ann.near_answers import Documents, near_answers
 from fingerpost.tasks.ann.open.release import IndexRelease
 from fingerpost.tasks.ann.packed import PackedIndex
@@ -25,6 +26,7 @@ from fingerpost.tasks.ann.within import rows_within
 from fingerpost.tasks.answer_count import checked_count
 from fingerpost.tasks.corpus.missing_words import missing_words, written
 from fingerpost.tasks.corpus.spellings import near_spellings
+from fingerpost.tasks.results import Batch
 
 #: Factor by which a ranking is continued where near-duplicates leave too few answers.
 _DEEPER = 4
@@ -174,24 +176,24 @@ class LiveIndex(IndexRelease):
         cut = replace(found, ids=found.ids[:, :k], distances=found.distances[:, :k])
         return matches_of(cut, self.ids.at, names, self.metric, DENSE_MEASURES[self.metric])
 
-    def query_batch(self, texts: Sequence[str], *, k: int = 10, filters: Filters = None) -> Matches:
-        """The documents that answer each of many texts best; filters: as in `search_batch`."""
+    def query_batch(self, texts: Sequence[str], *, filters: Filters = None, **options: Any) -> Batch[Answer]:
+        """The documents that answer each of many texts best; options as of `query`.
+
+        filters: a condition on documents for all texts, or one for each of them ("" or None for none); of one that no
+        document passes there are no answers.
+        """
         try:
             each = conditions(filters, len(texts))
         except ValueError as problem:
             raise FingerpostError(str(problem)) from problem
-        answers: list[list[tuple[int, str, float]]] = []
-        measure = ""
-        for text, condition in zip(texts, each, strict=True):
-            found: list[Answer] = []
-            if not condition or self._passing(condition).any():
-                result = self.query(text, k=k, filters=condition or ())
-                found, measure = result.answers, measure or result.measure
-            rows = self.ids.rows_of([answer.id for answer in found])
-            answers.append(
-                [(row, answer.id, answer.score) for row, answer in zip(rows, found, strict=True) if row is not None]
-            )
-        return joined_matches(list(texts), answers, measure)
+        alone = isinstance(filters, str)
+        found = [
+            self.query(text, **options, filters=condition or ())
+            if alone or not condition or self._passing(condition).any()
+            else Answers([], 0, 0, 0, "fused")
+            for text, condition in zip(texts, each, strict=True)
+        ]
+        return Batch(list(texts), found, Answer)
 
     def _ranked(self, question: Question, wanted: Wanted) -> Answers:
         """The answers to an analysed query, by both sides or by words alone."""

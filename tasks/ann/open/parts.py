@@ -221,8 +221,8 @@ class EngineParts:
                 " asked any more; rebuild it with `fingerpost run nightly`"
             )
         raise FingerpostError(
-            f"{self.name}: expected {role} in an index of texts, found an index of imported vectors; query it"
-            " with --like ID or --vectors FILE"
+            f"{self.name}: expected an index of texts, found one of vectors alone, without {role}; ask with a vector or"
+            " with the id of a document"
         )
 
 

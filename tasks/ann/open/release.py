@@ -130,10 +130,11 @@ class IndexRelease(EngineParts, Opened):
 
         from fingerpost.schemas.predicates import combined
 
-        keep = combined([filters] if isinstance(filters, str) else filters)(self.documents)
+        conditions = [filters] if isinstance(filters, str) else filters
+        keep = combined(conditions)(self.documents)
         if keep is not None and not keep.any():
             raise FingerpostError(
-                f"filter: expected conditions that a document passes, got {filters!r}; leave one out, or compare the values"
+                f"filter: expected conditions that a document passes, got {' and '.join(conditions)}; leave one out, or compare the values"
                 " with those of a document (query --json)"
             )
         for column, wanted in (("kind", kind), ("package", package)):

@@ -40,9 +40,12 @@ def import_index_graph(run: StageRun, documents: Ref, vectors: Ref, source: Inde
 
 def _rows_of(index: ExchangedIndex, ids: pa.ChunkedArray) -> np.ndarray:
     """The row of the file with each document's id, which is a number there; -1 for none."""
-    known = pa.array(index.ids).cast(pa.string())
-    rows: np.ndarray = pc.fill_null(pc.index_in(ids, value_set=known), -1).to_numpy().astype(np.int64)
-    return rows
+    rows = pc.index_in(ids, value_set=pa.array(index.ids).cast(pa.string()))
+    # Numbers below 0 are others without a sign, as some libraries keep them.
+    signed = pa.array(index.ids.astype(np.int64)).cast(pa.string())
+    rows = pc.coalesce(rows, pc.index_in(ids, value_set=signed))
+    found: np.ndarray = pc.fill_null(rows, -1).to_numpy().astype(np.int64)
+    return found
 
 
 def _figures(made: ImportedGraph) -> dict[str, object]:

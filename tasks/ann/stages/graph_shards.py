@@ -1,13 +1,11 @@
 """The stages that build a graph by ranges of rows, on as many machines as there are, and make one graph of theirs."""
 
 import time
-from collections.abc import Mapping
 
 import numpy as np
 
 from fingerpost.schemas import ann as contracts
 from fingerpost.schemas import corpus
-from fingerpost.schemas.matrices import tensors_from_bytes, tensors_to_bytes
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
 from fingerpost.schemas.tensors import tensors_table
@@ -56,14 +54,12 @@ def _build_shard(
 
 def _inserted(workspace: Workspace, rows: np.ndarray, shard: Shard, params: HnswParams, threads: int) -> HnswBuilder:
     """A builder with all rows of a shard inserted, from its newest checkpoint if there is one; saves checkpoints."""
-    saved = workspace.newest_checkpoint()
-    state: Mapping[str, np.ndarray] | None = tensors_from_bytes(saved[1]) if saved else None
-    builder = shard_builder(rows, params, start=shard.start, threads=threads, state=state)
+    builder = shard_builder(rows, params, start=shard.start, threads=threads, state=workspace.newest_arrays() or None)
     last = time.monotonic()
     while builder.inserted < builder.size:
         builder.insert_until(builder.inserted + STEP_ROWS, threads=threads)
         if time.monotonic() - last >= CHECKPOINT_SECONDS and builder.inserted < builder.size:
-            workspace.save_checkpoint(builder.inserted, tensors_to_bytes(builder.state()))
+            workspace.save_arrays(builder.inserted, builder.state())
             last = time.monotonic()
     return builder
 

@@ -1,6 +1,7 @@
 """The stages of the ann domain. Each reads artifacts, calls a pure function and writes its result."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -8,12 +9,7 @@ import pyarrow as pa
 
 from fingerpost.schemas import ann as contracts
 from fingerpost.schemas import corpus
-from fingerpost.schemas.matrices import (
-    figures_to_arrow,
-    fixed_lists,
-    tensors_from_bytes,
-    tensors_to_bytes,
-)
+from fingerpost.schemas.matrices import figures_to_arrow, fixed_lists
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
 from fingerpost.schemas.tensors import tensors_table
@@ -24,7 +20,7 @@ from fingerpost.tasks.ann.hnsw import HnswBuilder, HnswIndex, HnswParams
 from fingerpost.tasks.ann.neighbors import NeighborParams, row_neighbors
 from fingerpost.tasks.ann.open import kernel_metric, open_deferred, open_packed, read_graph
 from fingerpost.tasks.corpus.open import read_vectors
-from fingerpost.tasks.shards import Shard, ShardOutput, available_memory, row_shards
+from fingerpost.tasks.shards import Shard, ShardOutput, available_memory, release_memory, row_shards
 from fingerpost.tasks.stage import stage
 from fingerpost.tasks.stage_run import StageRun
 
@@ -40,6 +36,8 @@ TELL_SECONDS = 10.0
 def build_graph(run: StageRun, vectors: Ref, *, params: HnswParams) -> None:
     """Builds the HNSW graph over all vectors, identical for any number of threads; resumes after a kill."""
     rows = read_vectors(run.store.open(vectors, corpus.VECTORS))
+    # What reading took would stay beside the lists.
+    release_memory()
     builder = _inserted(run, rows, kernel_params(params))
     graph, distances, dimensions = builder.graph(), builder.counters.distances, rows.shape[1]
     # Before the graph is written, which takes as much memory again.
@@ -50,12 +48,8 @@ def build_graph(run: StageRun, vectors: Ref, *, params: HnswParams) -> None:
 
 def _inserted(run: StageRun, rows: np.ndarray, kernel: HnswParams) -> HnswBuilder:
     """A builder with all rows inserted, from the newest checkpoint if there is one; saves checkpoints."""
-    saved = run.workspace.newest_checkpoint()
     memory = check_memory(len(rows), rows.shape[1], kernel, available_memory())
-    if saved:
-        builder = HnswBuilder.restore(rows, kernel, tensors_from_bytes(saved[1]), threads=run.threads)
-    else:
-        builder = HnswBuilder(rows, kernel, threads=run.threads)
+    builder = _begun(rows, kernel, run.workspace.newest_arrays(), run.threads)
     run.begin(builder.size)
     left, start = TimeLeft(builder.size), time.monotonic()
     last = told = start
@@ -68,9 +62,16 @@ def _inserted(run: StageRun, rows: np.ndarray, kernel: HnswParams) -> HnswBuilde
             run.tell(f"about {max(seconds, 1):,.0f} s left; up to {memory.total / 1e6:,.0f} MB beside the vectors")
             told = now
         if now - last >= CHECKPOINT_SECONDS and builder.inserted < builder.size:
-            run.workspace.save_checkpoint(builder.inserted, tensors_to_bytes(builder.state()))
+            run.workspace.save_arrays(builder.inserted, builder.state())
             last = time.monotonic()
     return builder
+
+
+def _begun(rows: np.ndarray, kernel: HnswParams, saved: Mapping[str, np.ndarray], threads: int) -> HnswBuilder:
+    """A builder that goes on from what was saved, if anything was; the caller keeps nothing of it."""
+    if not saved:
+        return HnswBuilder(rows, kernel, threads=threads)
+    return HnswBuilder.restore(rows, kernel, saved, threads=threads)
 
 
 @stage(contracts.NEIGHBORS)
@@ -105,6 +106,7 @@ def evaluate_index(
     rows = read_vectors(run.store.open(vectors, corpus.VECTORS))
     rows.setflags(write=False)
     adjacency = read_graph(run.store.open(graph, contracts.GRAPH))
+    release_memory()
     plain = HnswIndex(rows, adjacency, kernel_metric(metric))
     estimated = open_deferred(run.store, rows, adjacency, finger[0], finger[1], metric) if finger else None
     result = evaluate_searches(plain, estimated, params, clock=time.perf_counter)

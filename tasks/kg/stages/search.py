@@ -8,7 +8,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from fingerpost.schemas import kg as contracts
-from fingerpost.schemas.matrices import tensors_from_arrow, tensors_from_bytes, tensors_to_arrow, tensors_to_bytes
+from fingerpost.schemas.matrices import tensors_from_arrow, tensors_to_arrow
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Artifact, Store
 from fingerpost.tasks.ann.graph import Graph
@@ -43,8 +43,7 @@ def _built(
     run: StageRun, rows: NDArray[np.float32], builds: Mapping[int, NDArray[np.uint32]], params: SearchParams
 ) -> dict[str, NDArray[np.generic]]:
     """The arrays of all graphs, prefixed by the number of their type; saves checkpoints between steps."""
-    saved = run.workspace.newest_checkpoint()
-    state = tensors_from_bytes(saved[1]) if saved else {}
+    state = run.workspace.newest_arrays()
     made = {name: array for name, array in state.items() if not name.startswith("state_")}
     going = {name.removeprefix("state_"): array for name, array in state.items() if name.startswith("state_")}
     done, last = 0, time.monotonic()
@@ -60,7 +59,7 @@ def _built(
                 run.advance(done + builder.inserted)
                 if time.monotonic() - last >= _CHECKPOINT_SECONDS and builder.inserted < builder.size:
                     kept = made | {f"state_{name}": array for name, array in builder.state().items()}
-                    run.workspace.save_checkpoint(done + builder.inserted, tensors_to_bytes(kept))
+                    run.workspace.save_arrays(done + builder.inserted, kept)
                     last = time.monotonic()
             made |= {prefix + name: array for name, array in graph_arrays(builder.graph()).items()}
         done += len(chosen)

@@ -7,10 +7,20 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from fingerpost.tasks.ann.batches import batch_keep, batch_vectors
+from fingerpost.tasks.ann.batches import batch_keep, batch_vectors, query_vector
 from fingerpost.tasks.ann.graph import NONE
-from fingerpost.tasks.ann.matches import joined_matches, matches_of
+from fingerpost.tasks.ann.matches import matches_of
 from fingerpost.tasks.ann.search import SearchCounters, SearchResult
+
+
+class Plan:
+    """A table that has not been computed."""
+
+    columns = ("id", "vector")
+
+    def __getitem__(self, name: str) -> None:
+        raise TypeError("no rows")
+
 
 POINTS = np.array([[3.0, 4.0], [0.0, -2.0]])
 
@@ -24,6 +34,10 @@ POINTS = np.array([[3.0, 4.0], [0.0, -2.0]])
         (pd.DataFrame({"id": ["a", 7], "vector": list(POINTS)}), ["a", "7"]),
         (pd.DataFrame({"vector": POINTS.tolist(), "other": [1, 2]}), ["0", "1"]),
         (pa.table({"id": ["a", "b"], "vector": POINTS.tolist()}), ["a", "b"]),
+        (pa.table({"vector": POINTS.tolist()})["vector"], ["0", "1"]),
+        (pa.array(POINTS.tolist(), pa.list_(pa.float32(), 2)), ["0", "1"]),
+        (pd.Series(list(POINTS), index=["x", "y"]), ["0", "1"]),
+        (np.ma.masked_array(POINTS, mask=False), ["0", "1"]),
     ],
 )
 def test_arrays_and_tables_are_the_same_queries(given: Any, names: list[str]) -> None:
@@ -45,11 +59,25 @@ def test_arrays_and_tables_are_the_same_queries(given: Any, names: list[str]) ->
         ([[np.nan, 2]], "row 0"),
         ([[1, 2], [1e300, 0]], "row 1"),
         (pd.DataFrame({"id": [1]}), "expected a column vector, got id"),
+        (np.ma.masked_array(POINTS, mask=[[0, 0], [0, 1]]), "row 1: expected finite numbers"),
+        (POINTS * (1 + 1j), "expected real numbers, got complex128"),
+        (POINTS.astype("m8[s]"), "expected real numbers, got timedelta64"),
+        (Plan(), "expected a table with its rows, got Plan; collect it"),
     ],
 )
 def test_other_queries_are_refused(given: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         batch_vectors(given, columns=2, metric="l2")
+
+
+@pytest.mark.parametrize("metric", ["l2", "cosine"])
+def test_a_vector_with_a_masked_or_complex_number_is_refused(metric: str) -> None:
+    good = np.array([3, 4], np.float32)
+    assert query_vector(np.ma.masked_array(good, mask=False), columns=2, metric=metric).shape == (1, 2)
+    with pytest.raises(ValueError, match="expected 2 finite numbers"):
+        query_vector(np.ma.masked_array(good, mask=[0, 1]), columns=2, metric=metric)
+    with pytest.raises(ValueError, match="expected real numbers, got complex64"):
+        query_vector(good * np.complex64(1 + 1j), columns=2, metric=metric)
 
 
 def test_no_queries_are_none() -> None:
@@ -101,7 +129,3 @@ def test_matches_are_rows_ids_and_scores() -> None:
         "row": [2, 0, 1],
     }
     assert matches_of(result, lambda rows: ids[rows].tolist(), ["x", "y"], "cosine", "").scores[1, 0] == 0.75
-    joined = joined_matches(["x", "y", "z"], [[(2, "c", 0.5)], [], [(0, "a", 2.0), (1, "b", 1.0)]], "score")
-    assert joined.found.tolist() == [1, 0, 2]
-    assert joined.columns()["id"].tolist() == ["c", "a", "b"]
-    assert len(joined_matches([], [], "").to_pandas()) == 0

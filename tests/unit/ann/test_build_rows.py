@@ -3,7 +3,7 @@ nothing that a search would notice, and rows nearer than a code's step are told 
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fingerpost.ext import hnsw as kernel
@@ -106,6 +106,35 @@ def test_every_path_and_any_number_of_threads_give_the_same_graph(metric: str, w
                 assert counters == work
     finally:
         kernel.force_path(active)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    dim=st.integers(48, 170),
+    metric=st.sampled_from(["l2", "ip", "cosine"]),
+    whole=st.booleans(),
+    size=st.sampled_from([1e-3, 1.0, 3e5]),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_rows_of_any_width_are_the_same_on_every_path(
+    dim: int, metric: str, whole: bool, size: float, seed: int
+) -> None:
+    """Rotation, range and codes go over registers, and what is left of a row one by one."""
+    rng = np.random.default_rng(seed)
+    rows = rng.integers(-90, 166, (150, dim)) if whole else size * rng.standard_normal((150, dim))
+    rows, levels = rows.astype(np.float32), np.zeros(150, np.uint8)
+    active, made = kernel.active_path(), []
+    try:
+        for path in kernel.available_paths():
+            kernel.force_path(path)
+            builder = kernel.Builder(rows, metric, 4, 30, 0, levels=levels)
+            builder.insert_until(150, 1)
+            lists = builder.level_links(0, np.arange(150, dtype=np.uint32))
+            made.append((builder.form, *(part.tobytes() for part in lists)))
+    finally:
+        kernel.force_path(active)
+    assert len(set(made)) == 1
+    assert made[0][0] == ("integers" if whole and metric == "l2" else "codes")
 
 
 def test_equal_directions_count_as_equal_rows_under_cosine() -> None:

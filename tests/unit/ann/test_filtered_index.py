@@ -267,6 +267,11 @@ def test_zeros_have_no_direction_under_cosine() -> None:
     for keep in (None, np.array([True, False, True, True])):
         with pytest.raises(VectorError, match="queries row 1: expected a vector of nonzero length"):
             index.search(np.array([[1, 0, 0, 0], [0, 0, 0, 0]], np.float32), 2, ef=4, keep=keep)
+    # The row is that of the batch, whatever the order in which sets are searched.
+    queries = np.zeros((5, 4), np.float32)
+    queries[[0, 1, 2, 4], 0] = 1
+    with pytest.raises(VectorError, match="queries row 3: expected a vector of nonzero length"):
+        index.search(queries, 2, ef=4, keep=[[0, 1], [2], [0, 1], [2], [0, 1]])
     with pytest.raises(VectorError, match="vectors row 2"):
         FilteredIndex(np.diag([1.0, 1, 0, 1]).astype(np.float32), graph, "cosine")
     # Inner product compares rows of zeros like all others.

@@ -14,6 +14,7 @@ def test_masks_come_back(size: int, queries: int, seed: int) -> None:
     masks = random.random((queries, size)) < random.random((queries, 1))
     keep = keep_rows(masks, size=size, queries=queries)
     owners = keep.owners(queries)
+    assert keep.shared(queries).tolist() == np.bincount(owners, minlength=keep.sets).tolist()
     for query, mask in enumerate(masks):
         assert (keep.mask(int(owners[query])) == mask).all()
         assert keep.rows(int(owners[query])).tolist() == np.flatnonzero(mask).tolist()
@@ -22,9 +23,7 @@ def test_masks_come_back(size: int, queries: int, seed: int) -> None:
             assert bool(keep.bits[owners[query], row // 64] >> np.uint64(row % 64) & np.uint64(1)) == mask[row]
     listed = keep_rows([np.flatnonzero(mask)[::-1] for mask in masks], size=size, queries=queries)
     assert (listed.bits == keep.bits).all()
-    assert listed.of_query is not None
-    assert keep.of_query is not None
-    assert (listed.of_query == keep.of_query).all()
+    assert (listed.owners(queries) == owners).all()
 
 
 def test_equal_sets_are_stored_once() -> None:
@@ -40,6 +39,7 @@ def test_one_mask_is_for_all_queries() -> None:
     assert keep.sets == 1
     assert keep.owners(9).tolist() == [0] * 9
     assert keep.owners(2).tolist() == [0, 0]
+    assert keep.shared(2).tolist() == [2]
     assert keep_rows(keep, size=130, queries=5) is keep
 
 

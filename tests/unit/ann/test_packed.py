@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from fingerpost.ext import hnsw, packed
+from fingerpost.schemas.aligned import aligned_empty
 from fingerpost.tasks.ann.codes import CodeParams, fit_codes
 from fingerpost.tasks.ann.exact import ExactIndex
 from fingerpost.tasks.ann.graph import NONE, Graph, from_adjacency
@@ -258,6 +259,26 @@ def test_arrays_are_read_where_they_lie_and_written_where_they_are_to_lie(tmp_pa
     assert opened.metric == "l2"
     assert opened.size == 500
     assert np.array_equal(opened.vectors, vectors)
+
+
+@pytest.mark.parametrize("metric", ["l2", "ip", "cosine"])
+@pytest.mark.parametrize(("columns", "reordered"), [(32, False), (32, True), (40, False)])
+def test_lasting_vectors_are_kept_where_they_lie_if_they_are_what_is_kept(
+    metric: Metric, columns: int, reordered: bool
+) -> None:
+    vectors = aligned_empty((300, columns), np.float32)
+    vectors[...] = decaying(300, columns, seed=21)
+    graph, codes = graph_of(vectors, metric), fit_codes(vectors, metric)
+    copied = PackedIndex.pack(vectors, graph, metric, codes=codes, reordered=reordered)
+    vectors.setflags(write=False)
+    lent = PackedIndex.pack(vectors, graph, metric, codes=codes, reordered=reordered)
+    assert same(lent.arrays(), copied.arrays())
+    assert not np.shares_memory(copied.arrays()["store"], vectors)
+    kept = metric != "cosine" and columns == 32 and not reordered
+    assert np.shares_memory(lent.arrays()["store"], vectors) == kept
+    found, expected = lent.search(vectors[:20], 5, ef=20), copied.search(vectors[:20], 5, ef=20)
+    assert np.array_equal(found.ids, expected.ids)
+    assert np.array_equal(found.distances, expected.distances)
 
 
 def test_arrays_that_do_not_fit_are_refused() -> None:

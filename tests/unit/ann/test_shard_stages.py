@@ -1,9 +1,10 @@
 """A graph built by shards: the same in this process, on one worker, on two, when one is killed, and when a build goes on."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from fingerpost.flows.run.executor import DaskExecutor
@@ -113,15 +114,15 @@ def test_a_killed_build_of_a_shard_goes_on_from_its_checkpoint(
 ) -> None:
     monkeypatch.setattr(graph_shards, "CHECKPOINT_SECONDS", 0.0)
     monkeypatch.setattr(graph_shards, "STEP_ROWS", 128)
-    save, saved = Workspace.save_checkpoint, list[int]()
+    save, saved = Workspace.save_arrays, list[int]()
 
-    def dying(self: Workspace, position: int, content: bytes) -> None:
-        save(self, position, content)
+    def dying(self: Workspace, position: int, arrays: Mapping[str, np.ndarray]) -> None:
+        save(self, position, arrays)
         saved.append(position)
         if len(saved) == 4:
             raise Killed
 
-    monkeypatch.setattr(Workspace, "save_checkpoint", dying)
+    monkeypatch.setattr(Workspace, "save_arrays", dying)
     with pytest.raises(Killed):
         built(tmp_path, SerialExecutor())
     assert built(tmp_path, SerialExecutor())[2] == serial[2]

@@ -74,6 +74,8 @@ def test_arrays_of_another_vocabulary_are_refused() -> None:
         {"frequencies": packed.frequencies[::-1]},
         {"offsets": packed.offsets[:-1]},
         {"offsets": falling},
+        {"documents": -2},
+        {"frequencies": tuple(-1 - held for held in packed.frequencies)},
     ):
         with pytest.raises(ValueError, match="rebuild it"):
             replace(packed, **wrong)  # type: ignore[arg-type]

@@ -104,8 +104,8 @@ def test_a_text_is_answered_as_in_the_evaluation(made: tuple[Environment, dict[s
         ]
     best = ranker.rank("a large  red\n\nhammer", k=1)[0]
     assert (best.id, best.name) == ("hammer-red", "red hammer")
-    assert best.chance is not None
-    assert best.chance > 0.8
+    assert best.probability is not None
+    assert best.probability > 0.8
     assert ranker.rank("qqq") == []
     mapped = live("shop", store=env.store.url, mapped=tmp_path / "mapped").load()
     assert mapped.rank("large red hammer") == ranker.rank("large red hammer")
@@ -397,7 +397,7 @@ def test_a_ranker_of_few_labels_or_without_held_out_queries_answers(tmp_path: Pa
     answers = ranker.rank("a thing of kind0", k=10)
     assert len(answers) == labels + 1
     assert held == 0.9 or answers[0].id == "kind-0"
-    assert all(answer.chance is None for answer in answers)
+    assert all(answer.probability is None for answer in answers)
     quality = env.store.manifest(refs["ranker"]).quality
     assert quality["tested"] == sum(
         part == "test" for part in splits_of([line.split(",")[0] for line in lines[1:]], shop.interactions)
