@@ -52,15 +52,16 @@ def links_outlook(source: LinkSource) -> tuple[float, float]:
         return sum(_lines(file) for file in files if file.is_file()), 0.0
     if not isinstance(source, LinkFile | ReviewedLinks):
         return 0.0, 0.0
-    given = isinstance(source, LinkFile)
-    form, mapping = (LINKS, checked_mapping(dict(source.mapping), LINKS)) if given else (REVIEWED_LINKS, {})
+    form, mapping = REVIEWED_LINKS, dict[str, str]()
+    if isinstance(source, LinkFile):
+        form, mapping = LINKS, checked_mapping(dict(source.mapping), LINKS)
     files = input_files(source.path)
     batch = next(read_file(files[0], Reading(mapping, form=form)))
     labels = cells_of(batch.columns["label"]).texts.to_pylist() if "label" in batch.columns else []
     known = [DECISIONS.get(str(label).lower()) for label in labels if label is not None]
     rows = float(sum(map(row_count, files)))
     if not known:
-        return (rows, 0.0) if given else (0.0, 0.0)
+        return (rows, 0.0) if isinstance(source, LinkFile) else (0.0, 0.0)
     return rows * known.count(1) / len(labels), rows * known.count(0) / len(labels)
 
 
@@ -79,7 +80,7 @@ def _first(path: str) -> Iterator[tuple[str, str]]:
 
 
 def _of_pairs(pairs: Sequence[tuple[str, str]], lines: float) -> GraphOutlook:
-    """Of the heads and tails of the first of so many lines; an empty tail is no entity."""
+    """Of the heads and tails of the first lines, and the number of all; an empty tail is no entity."""
     heads = [head for head, _ in pairs]
     both = [key for head, tail in pairs for key in (head, tail or head)]
     entities = max(expected_distinct(both, 2 * lines), expected_distinct(heads, lines))

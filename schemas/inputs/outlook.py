@@ -140,12 +140,16 @@ def _plain(cell: Any) -> Any:
 
 
 def _vectors(batch: RawBatch) -> np.ndarray | None:
+    """The vectors of the rows, without those that an import quarantines; None where a row has none, or most are bad."""
     cells = vector_cells(batch.columns.get("vector", pa.nulls(len(batch.rows))), lambda *_: None)
-    lengths = pc.list_value_length(cells)
-    if cells.null_count or not len(cells) or len(lengths.unique()) != 1 or not lengths[0].as_py():
+    if cells.null_count or not len(cells):
         return None
-    numbers = cells.flatten()
-    if numbers.null_count:
+    lengths = pc.list_value_length(cells).to_numpy()
+    known, counts = np.unique(lengths, return_counts=True)
+    if not (usual := int(known[counts.argmax()])):
         return None
+    alike = cells.filter(pa.array(lengths == usual))
+    vectors: np.ndarray = alike.flatten().to_numpy(zero_copy_only=False).reshape(-1, usual)
+    good = np.isfinite(vectors).all(axis=1) & vectors.any(axis=1)
     # A copy: a view would keep all that was read.
-    return numbers.to_numpy(zero_copy_only=False).reshape(len(cells), -1)[:_VECTORS].copy()
+    return vectors[np.flatnonzero(good)[:_VECTORS]] if 2 * int(good.sum()) > len(cells) else None

@@ -57,7 +57,7 @@ def parquet_without(
 
 
 def _kept(
-    parquet: pq.ParquetFile,
+    parquet: "pq.ParquetFile",
     number: int,
     keys: Mapping[str, str],
     removes: Callable[[Iterable[str], Iterable[Any]], bool],
@@ -67,7 +67,7 @@ def _kept(
     return [not removes(keys, row) for row in zip(*(rows[name].to_pylist() for name in keys.values()), strict=True)]
 
 
-def _rewritten(parquet: pq.ParquetFile, keeps: list[list[bool]]) -> bytes:
+def _rewritten(parquet: "pq.ParquetFile", keeps: list[list[bool]]) -> bytes:
     columns = [_column(parquet, keeps, field) for field in parquet.schema_arrow]
     schema = pa.schema([column.field for column in columns], parquet.schema_arrow.metadata)
     sink = io.BytesIO()
@@ -103,7 +103,7 @@ class _Column:
         return pa.chunked_array(chunks, self.field.type)
 
 
-def _column(parquet: pq.ParquetFile, keeps: list[list[bool]], field: pa.Field) -> _Column:
+def _column(parquet: "pq.ParquetFile", keeps: list[list[bool]], field: pa.Field) -> _Column:
     plain = _plain(field.type)
     ordered = pa.types.is_dictionary(field.type) and field.type.ordered
     if not ordered and field.equals(_without(field, lambda value: True), check_metadata=True):

@@ -62,6 +62,18 @@ class Certificate:
     confidence: float
     curve: tuple[CertifiedWidth, ...]
 
+    def __str__(self) -> str:
+        """As a table: the certified width has an arrow."""
+        head = (
+            f"{self.plan.name}: recall@{self.k} on {self.queries:,} {self.population}; between the bounds with a confidence"
+            f" of {100 * self.confidence:g} %, target {self.target:g}"
+        )
+        rows = [
+            f"{point.ef:>6}{' ←' if point.ef == self.ef else '  '}{point.recall:>8.4f}{point.low:>10.4f}{point.high:>9.4f}"
+            for point in self.curve
+        ]
+        return "\n".join([head, "    ef    recall  at least  at most", *rows])
+
     @property
     def at(self) -> CertifiedWidth:
         """The certified width."""

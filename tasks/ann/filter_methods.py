@@ -31,7 +31,7 @@ def chosen_methods(
     of the vectors. ef: width of the search.
     """
     rows, shared = _numbers(passing, queries)
-    scan = _scan(rows, shared, columns, again=12 + 0.1 * columns)
+    scan = _scan(rows, shared, columns, again=8 + 0.1 * columns)
     return _chosen(rows, scan, _product(rows, shared, columns), size=size, met=65 + 0.28 * columns, ef=ef)
 
 
@@ -96,8 +96,8 @@ def _scan(rows: Numbers, shared: Numbers, columns: int, *, again: float) -> Numb
 def _product(rows: Numbers, shared: Numbers, columns: int) -> Numbers:
     # Products of many rows do not stay in the caches until the nearest are selected.
     each = 1 + 0.0225 * columns + 3 * rows / (rows + 8_000)
-    once = 25_000 + rows * (50 + 0.8 * columns)
-    return once / shared + rows * each + 700 + 1.3 * columns
+    once = 40_000 + rows * (50 + 0.8 * columns)
+    return once / shared + rows * each + 350 + 0.8 * columns
 
 
 def _chosen(rows: Numbers, scan: Numbers, product: Numbers, *, size: int, met: float, ef: int) -> NDArray[np.uint8]:
@@ -106,6 +106,8 @@ def _chosen(rows: Numbers, scan: Numbers, product: Numbers, *, size: int, met: f
     scan, product: what the two cost. met: what a node costs that a graph search compares.
     """
     share = _where(rows < 1, 1.0, rows) / max(size, 1)
+    # A scan looks through all bits of a set.
+    scan = scan + 300 + 0.005 * size
     compare = (ef / share + 15) * 13 * met
     cross = (ef + 25) * (4_500 + 13 * met)
     compared = share >= COMPARED_SHARE

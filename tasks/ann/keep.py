@@ -32,7 +32,8 @@ class Keep:
                 f"keep: expected contiguous uint64 (sets, {words}) for {self.size} rows, got {bits.dtype} {bits.shape};"
                 " make it with keep_rows"
             )
-        if self.size % WORD and len(bits) and (bits[:, -1] >> np.uint64(self.size % WORD)).any():
+        last = int(np.bitwise_or.reduce(bits[:, -1])) if words else 0
+        if self.size % WORD and last >> self.size % WORD:
             raise ValueError(f"keep: expected no bits beyond row {self.size - 1}, got some; make it with keep_rows")
         owners = self.of_query
         if owners is None:
@@ -88,7 +89,7 @@ class Keep:
     def _rows(self, number: int) -> NDArray[np.int64]:
         # Words without a row are passed over: most are where few rows pass.
         words = np.flatnonzero(self.bits[number])
-        octets = self.bits[number, words].astype("<u8", copy=False).view(np.uint8)
+        octets = self.bits[number][words].astype("<u8", copy=False).view(np.uint8)
         at = np.flatnonzero(np.unpackbits(octets, bitorder="little").view(np.bool_))
         return words[at // WORD] * WORD + at % WORD
 
@@ -159,6 +160,10 @@ def _listed(rows: NDArray[np.generic], size: int, query: int) -> NDArray[np.uint
     # As numbers without a sign, those below 0 are beyond any size.
     if len(rows) and int(numbers.view(np.uint64).max()) >= size:
         raise ValueError(f"keep of query {query}: expected rows 0 to {size - 1}, got others; choose among the index's")
+    if len(rows) * WORD < size:
+        bits = np.zeros(-(-size // WORD), dtype=np.uint64)
+        np.bitwise_or.at(bits, numbers // WORD, np.left_shift(np.uint64(1), (numbers % WORD).astype(np.uint64)))
+        return bits
     mask = np.zeros(-(-size // WORD) * WORD, dtype=np.bool_)
     mask[numbers] = True
     return np.packbits(mask, bitorder="little").view("<u8").astype(np.uint64, copy=False)

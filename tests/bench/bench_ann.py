@@ -11,6 +11,7 @@ from tests.bench import (
     ann_growth,
     build_speed,
     equal_vectors,
+    finger_on_codes,
     finger_speed,
     float_search,
     living_index,
@@ -25,6 +26,7 @@ ON_SETS = {
     "build_speed": build_speed.measure,
     "packed_speed": packed_speed.measure,
     "finger_speed": finger_speed.measure,
+    "finger_on_codes": finger_on_codes.measure,
     "living_index": living_index.measure,
 }
 WHOLE: dict[str, Callable[..., Rows]] = {

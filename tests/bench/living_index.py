@@ -1,11 +1,12 @@
 """An index that lives: filters, deletes, growth: ``python -m tests.bench.living_index [--quick]``.
 
 Filters are compared with brute force over the rows that pass: numpy products and a partial sort, the rows of each set
-known beforehand to both sides. Changed graphs are compared with graphs that are built of the rows that are left; seconds of builds may be of an earlier run.
+known beforehand to both sides, but for lists of queries that are asked one by one. Changed graphs are compared with graphs
+that are built of the rows that are left; seconds of builds may be of an earlier run.
 """
 
 import statistics
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -28,6 +29,8 @@ from tests.bench.ann_sets import Dataset, K, built_graph
 from tests.bench.results import cpu_seconds
 
 SHARES = (0.5, 0.1, 0.01, 0.001)
+#: Rows of the lists of queries that are asked one by one, and how many are asked.
+LISTED, ALONE = (60, 600, 6000), 40
 #: Queries of a filtered batch, and width of the search.
 QUERIES, EF = 200, 64
 WIDTHS = (20, 40, 80)
@@ -110,28 +113,58 @@ def filter_rows(data: Dataset, graph: Graph, seed: int, repeats: int) -> list[di
     for share in SHARES:
         for given in filters(unit, share, seed):
             keep = given.keep(len(unit.vectors))
-            seconds: dict[str, list[float]] = {name: [] for name in (*indexes, BRUTE)}
-            found: dict[str, SearchResult] = {}
-            for _ in range(repeats):
-                for name, index in indexes.items():
-                    used, found[name] = cpu_seconds(partial(index.search, queries, K, ef=EF, keep=keep))
-                    seconds[name].append(used)
-                used, exact = cpu_seconds(partial(brute, unit, queries, given, norms))
-                seconds[BRUTE].append(used)
-            for name, result in found.items():
-                ours, other = (statistics.median(seconds[one]) for one in (name, BRUTE))
-                rows.append(
-                    {
-                        "dataset": data.name,
-                        "contender": f"{name}, filter {given.kind}",
-                        "setting": f"{share:.1%} pass",
-                        "recall_at_10": hits(result, exact),
-                        "queries_per_second": len(queries) / ours,
-                        "ratio": other / ours,
-                        "rival": BRUTE,
-                    }
-                )
+            ways: dict[str, Callable[[], SearchResult]] = {
+                name: partial(index.search, queries, K, ef=EF, keep=keep) for name, index in indexes.items()
+            }
+            ways[BRUTE] = partial(brute, unit, queries, given, norms)
+            rows += _compared(data, ways, f"filter {given.kind}", f"{share:.1%} pass", QUERIES, repeats)
+    for count in LISTED:
+        random = np.random.default_rng(seed)
+        lists = [np.sort(random.choice(len(unit.vectors), count, replace=False)) for _ in range(ALONE)]
+        ways = {name: partial(_one_by_one, index, queries, lists) for name, index in indexes.items()}
+        ways[BRUTE] = partial(_brute_one_by_one, unit, queries, lists, norms)
+        rows += _compared(data, ways, "list of one query", f"{count:,} rows", ALONE, repeats)
     return rows
+
+
+def _compared(
+    data: Dataset, ways: dict[str, Callable[[], SearchResult]], kind: str, setting: str, asked: int, repeats: int
+) -> list[dict[str, Any]]:
+    """Rows of ways of searching, in turns, the last of them brute force."""
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    found: dict[str, SearchResult] = {}
+    for _ in range(repeats):
+        for name, way in ways.items():
+            used, found[name] = cpu_seconds(way)
+            seconds[name].append(used)
+    exact, other = found.pop(BRUTE), statistics.median(seconds[BRUTE])
+    return [
+        {
+            "dataset": data.name,
+            "contender": f"{name}, {kind}",
+            "setting": setting,
+            "recall_at_10": hits(result, exact),
+            "queries_per_second": asked / statistics.median(seconds[name]),
+            "ratio": other / statistics.median(seconds[name]),
+            "rival": BRUTE,
+        }
+        for name, result in found.items()
+    ]
+
+
+def _one_by_one(index: FilteredIndex | PackedIndex, queries: np.ndarray, lists: list[np.ndarray]) -> SearchResult:
+    """Each query with its list, in a call of its own."""
+    return _joined([index.search(queries[i : i + 1], K, ef=EF, keep=[rows]) for i, rows in enumerate(lists)])
+
+
+def _brute_one_by_one(data: Dataset, queries: np.ndarray, lists: list[np.ndarray], norms: np.ndarray) -> SearchResult:
+    each = np.zeros(1, np.int64)
+    return _joined([brute(data, queries[i : i + 1], Filter("", [rows], each), norms) for i, rows in enumerate(lists)])
+
+
+def _joined(results: list[SearchResult]) -> SearchResult:
+    ids, distances = (np.concatenate([getattr(one, name) for one in results]) for name in ("ids", "distances"))
+    return SearchResult(ids, distances, SearchCounters())
 
 
 def change_rows(data: Dataset, graph: Graph, params: HnswParams, seed: int) -> list[dict[str, Any]]:

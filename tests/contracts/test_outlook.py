@@ -36,6 +36,19 @@ def test_vectors_of_different_lengths_promise_none(tmp_path: Path) -> None:
     assert (found.vectors, found.dimensions) == (None, 0)
 
 
+def test_vectors_that_an_import_quarantines_are_left_out(tmp_path: Path) -> None:
+    rows = [[float(row), 1.0, 2.0] for row in range(7)]
+    rows += [[float("nan"), 1.0, 2.0], [1.0, float("inf"), 2.0], [0.0, 0.0, 0.0], [1.0, 2.0], [None, 1.0, 2.0], []]
+    path = tmp_path / "v.parquet"
+    keys = [str(row) for row in range(len(rows))]
+    pq.write_table(pa.table({"id": keys, "vector": pa.array(rows, pa.list_(pa.float32()))}), path)
+    found = outlook_of(path, {})
+    assert found.vectors is not None
+    assert (found.rows, found.texts, found.vectors.tolist()) == (13, False, rows[:7])
+    pq.write_table(pa.table({"id": keys[:6], "vector": rows[7:8] * 6}), path)
+    assert outlook_of(path, {}).vectors is None
+
+
 @pytest.mark.parametrize("packed", [False, True])
 def test_the_rows_of_text_files_are_counted_by_lines(tmp_path: Path, packed: bool) -> None:
     content = b"id,title,text\n" + b"".join(b"%d,name,some words\n" % row for row in range(9))

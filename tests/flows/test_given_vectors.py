@@ -140,6 +140,20 @@ def test_what_is_made_of_an_input_follows_what_it_has(both: tuple[Path, np.ndarr
     assert "fit_projection" in {stage.stage for stage in computed}
 
 
+def test_another_metric_than_that_of_the_live_index_is_noted(both: tuple[Path, np.ndarray]) -> None:
+    folder, _ = both
+
+    def noted(**settings: object) -> list[str]:
+        plan = plan_of("build_ann_index", request(folder, **settings))
+        return [note for note in plan.notes if "ann.hnsw.metric" in note]
+
+    assert noted() == []
+    assert noted(**{"ann.hnsw.metric": "l2"}) == [
+        "Vectors are compared by l2, those of the live index by cosine: ann.hnsw.metric is not remembered, so name it in"
+        " a profile"
+    ]
+
+
 def test_vectors_of_some_rows_are_not_left_aside_without_a_word(tmp_path: Path) -> None:
     write_rows(tmp_path / "rows.csv", vectors=7)
     run_flow("featurize_corpus", request(tmp_path), quiet=True)

@@ -12,6 +12,7 @@ from fingerpost.schemas import ann as contracts
 from fingerpost.schemas.errors import CorruptArtifactError
 from fingerpost.schemas.figures import percent
 from fingerpost.schemas.inputs.index_files import IndexFile
+from fingerpost.schemas.publish import Pointer
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
 from fingerpost.tasks.ann.stages.exchange import import_index_graph
@@ -30,10 +31,25 @@ def graph_of(run: Run, vectors: Ref) -> dict[str, Ref]:
 
     Why it was built of all rows all the same is shown, logged, and stored with every stage that was computed for it.
     """
+    _note_metric(run)
     try:
         return _graph_of(run, vectors)
     finally:
         run.env.because = ""
+
+
+def _note_metric(run: Run) -> None:
+    """Notes that scores will be of another kind than those of the live index, which no figure of quality shows."""
+    store, metric = run.env.store, run.settings.ann.hnsw.metric
+    live = Pointer(store, run.env.collection, contracts.INDEX.name).live()
+    if live is None or not store.has(live.artifact):
+        return
+    before = store.manifest(live.artifact).quality.get("metric", metric)
+    if before != metric:
+        run.note(
+            f"Vectors are compared by {metric}, those of the live index by {before}: ann.hnsw.metric is not remembered,"
+            " so name it in a profile"
+        )
 
 
 def _graph_of(run: Run, vectors: Ref) -> dict[str, Ref]:

@@ -13,7 +13,7 @@ from fingerpost.flows.run.console import table_of, wide_console
 from fingerpost.flows.run.plain_text import echo, echo_json, visible
 from fingerpost.schemas import ann as contracts
 from fingerpost.schemas.errors import UsageError
-from fingerpost.schemas.exchanged_files import check_new
+from fingerpost.schemas.exchanged_files import check_new, write_parts
 from fingerpost.schemas.figures import percentage, significant
 from fingerpost.schemas.matrices import tensors_from_arrow
 from fingerpost.tasks.ann.certificate import Certificate, certify
@@ -59,7 +59,7 @@ def tuned(
         graph = PeerGraph(int(own.get("max_neighbors", 16)), int(own.get("ef_construction", 200)))
         curves |= measure_peers(libraries, opener.vectors, held.held.removed, opener.metric, asked, graph, params)
     if plot is not None:
-        plot.write_text(on_white(recall_speed_svg(curves, k=k)))
+        write_parts(plot, [on_white(recall_speed_svg(curves, k=k)).encode()])
     if as_json:
         echo_json(_as_json(index, found, tried, curves))
         return

@@ -46,7 +46,8 @@ _LAWS = {
     "label_pairs (labels)": Law("labels", 0.04, stored=0.01),
     "compare_pairs": Law("labels", 0.35, held=60, stored=1.75),
     "train_baseline (baseline)": Law("labels", 0.8, held=40, stored=0.18),
-    "train_aligner": Law("aligner", 11.0, held=120, stored=2.2),
+    # Of all epochs; most trainings end after fewer, that of the sample after 11 s.
+    "train_aligner": Law("aligner", 20.0, held=120, stored=2.2),
     "fit_scorer": Law("labels", 2.0, held=110, stored=0.42),
     "score_labelled": Law("labels", 0.15, held=60, stored=0.02),
     "score_pairs": Law("aligned", 1.0, held=40, stored=0.16, shards=True),

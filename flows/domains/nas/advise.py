@@ -12,6 +12,7 @@ from fingerpost.flows.run.console import table_of, wide_console
 from fingerpost.flows.run.lineage import run_with
 from fingerpost.flows.run.plain_text import echo_json
 from fingerpost.schemas.errors import MissingArtifactError, UsageError
+from fingerpost.schemas.exchanged_files import write_parts
 from fingerpost.schemas.refs import Ref
 from fingerpost.tasks.nas.advice import Advice, AdviceParams, Costing, advise, applied, plan
 from fingerpost.tasks.nas.advice_text import advice_records, advice_rows, effect_text
@@ -82,7 +83,7 @@ def advise_on(
     except ValueError as problem:
         raise UsageError(str(problem)) from problem
     if output is not None:
-        output.write_text(architecture_toml(edited), "utf-8")
+        write_parts(output, [architecture_toml(edited).encode()])
     told = _Told(architecture, edited, costs, goal.limits, known.source, output)
     if as_json:
         echo_json(told.record() | {"edits": advice_records(found), "applied": apply})

@@ -6,6 +6,7 @@ from typing import Any
 from fingerpost.flows.run.console import table_of, wide_console
 from fingerpost.flows.run.plain_text import echo_json
 from fingerpost.schemas.errors import InputError, UsageError
+from fingerpost.schemas.exchanged_files import write_parts
 from fingerpost.schemas.figures import significant
 from fingerpost.tasks.nas.architecture import Architecture
 from fingerpost.tasks.nas.architecture_toml import architecture_toml
@@ -21,9 +22,9 @@ def front(
         check_output(path, suffix)
     network = live(collection, store=store)
     if onnx is not None:
-        onnx.write_bytes(network.onnx)
+        write_parts(onnx, [network.onnx])
     if architecture is not None:
-        architecture.write_text(architecture_toml(network.architecture), "utf-8")
+        write_parts(architecture, [architecture_toml(network.architecture).encode()])
     rows = network.front().to_pylist()
     if as_json:
         chosen = {"network": str(network.ref), "chosen": network.architecture.id}

@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 import pytest
 
-from fingerpost.tasks.ann.certificate import Certificate, UnreachedRecallError, certify
+from fingerpost.tasks.ann.certificate import Certificate, CertifiedWidth, UnreachedRecallError, certify
 from fingerpost.tasks.ann.codes import CodeParams, fit_codes
 from fingerpost.tasks.ann.exact import ExactIndex
 from fingerpost.tasks.ann.held_out import asked, given_queries, held_out_documents, recalls, rows_to_hold_out
@@ -81,6 +81,17 @@ def test_the_target_sets_the_width_and_a_recall_beyond_the_curve_is_named() -> N
     with pytest.raises(UnreachedRecallError, match=r"expected at most 0\.9\d+, which .* with ef \d+"):
         found.ef_for(0.9999)
     assert Certificate.of(found.settings(), found.curve) == found
+
+
+def test_a_certificate_is_printed_as_a_table() -> None:
+    curve = (CertifiedWidth(10, 0.94251, 0.9109, 0.961, 10.0, 90.0), CertifiedWidth(400, 1.0, 0.9676, 1.0, 50.0, 450.0))
+    printed = str(Certificate(PLAIN, 10, 0.95, 400, "documents", 2400, 0.95, curve))
+    assert printed.splitlines() == [
+        "plain: recall@10 on 2,400 documents; between the bounds with a confidence of 95 %, target 0.95",
+        "    ef    recall  at least  at most",
+        "    10    0.9425    0.9109   0.9610",
+        "   400 ←  1.0000    0.9676   1.0000",
+    ]
 
 
 def test_few_documents_are_all_compared() -> None:

@@ -64,6 +64,19 @@ def test_floats_are_packed_as_floats_and_neighbours_may_be_left_out() -> None:
     assert "find_neighbors" not in floats
 
 
+def test_floats_lie_in_memory_twice_only_where_what_is_packed_is_no_copy_of_them() -> None:
+    vectors = 4.0 * 128 * 1_000_000
+    l2, cosine, odd = (
+        index_costs(replace(WORK, whole=False, **changed), TIMED)
+        for changed in ({}, {"params": HnswParams(metric="cosine")}, {"dim": 120})
+    )
+    for stage in ("measure_searches", "certify_search", "pack_index"):
+        assert cosine[stage].peak - l2[stage].peak == pytest.approx(vectors)
+        assert odd[stage].peak > l2[stage].peak
+    # Vectors of length one are compared by their product, of codes.
+    assert cosine["build_graph"].peak == pytest.approx(l2["build_graph"].peak, rel=0.01)
+
+
 def test_shards_take_less_memory_each_and_share_the_time() -> None:
     whole, shards = index_costs(WORK, TIMED), index_costs(replace(WORK, shards=8, workers=4), TIMED)
     assert set(shards) - set(whole) == {"build_graph_shards", "merge_graph_shards"}
