@@ -54,6 +54,7 @@ class BuildRows {
   }
 
   RowForm form() const { return form_; }
+  Metric metric() const { return metric_; }
   uint32_t bad_row() const { return bad_row_; }
 
   void prefetch_row(uint32_t id) const {
@@ -90,13 +91,13 @@ class BuildRows {
     return out;
   }
 
-  // Whether two rows are equal (cosine: once they are scaled to length one).
+  // Whether two rows are equal (cosine: once they are scaled to length one); zeros of both signs are.
   bool twins(uint32_t a, uint32_t b) const {
-    if (form_ == RowForm::floats) return std::memcmp(float_row(a), float_row(b), dim_ * sizeof(float)) == 0;
+    if (form_ == RowForm::floats) return std::equal(float_row(a), float_row(a) + dim_, float_row(b));
     if (std::memcmp(byte_row(a), byte_row(b), byte_stride_) != 0) return false;
     if (form_ == RowForm::integers) return true;
     const float *x = vectors_ + a * dim_, *y = vectors_ + b * dim_;
-    if (metric_ != Metric::cosine) return std::memcmp(x, y, dim_ * sizeof(float)) == 0;
+    if (metric_ != Metric::cosine) return std::equal(x, x + dim_, y);
     for (size_t i = 0; i < dim_; ++i) {
       if (static_cast<float>(x[i] / length_[a]) != static_cast<float>(y[i] / length_[b])) return false;
     }

@@ -86,7 +86,7 @@ struct BuildScratch {
 inline void search_level(const GraphView& view, const BuildRows& rows, uint32_t of, Entry entry, int level, size_t ef,
                          BuildScratch& scratch, Counters& counters) {
   scratch.seen.reset(view.n);
-  scratch.pool.reset(ef);
+  scratch.pool.reset(ef, 0, entry.range());
   scratch.seen.set(entry.id);
   scratch.pool.insert(entry.distance, entry.id);
   uint32_t id;
@@ -123,8 +123,9 @@ inline Entry step_down(const GraphView& view, const BuildRows& rows, uint32_t of
     for (size_t i = 0; i < degree; ++i) rows.prefetch_row(record[1 + i]);
     rows.many(of, record + 1, degree, distances);
     for (size_t i = 0; i < degree; ++i) {
+      best.pass(distances[i]);
       if (pack(distances[i], record[1 + i]) < pack(best.distance, best.id)) {
-        best = {record[1 + i], distances[i]};
+        best.move(record[1 + i], distances[i]);
         moved = true;
       }
     }

@@ -30,9 +30,11 @@ class Frontier {
   }
   static uint32_t id_of(uint64_t key) { return static_cast<uint32_t>(key) >> 2; }
 
-  void reset(size_t capacity) {
+  // most: the nodes of one crowd that are wanted at least.
+  void reset(size_t capacity, size_t most = 0) {
     capacity_ = capacity;
-    if (keys_.size() < capacity + 1) keys_.resize(capacity + 1);
+    if (keys_.size() < Crowds::largest(capacity) + 1) keys_.resize(Crowds::largest(capacity) + 1);
+    crowds_.reset(capacity, most, 0.0f);
     size_ = cursor_ = 0;
   }
   size_t size() const { return size_; }
@@ -81,6 +83,15 @@ class Frontier {
     keys_[at] = corrected;
     cursor_ = std::min(cursor_, at);
   }
+  // See Crowds.
+  void widen(float range) { crowds_.widen(range); }
+  // Makes room where the node at the cursor is in a crowd; true where the cursor may then be at another.
+  bool make_room() {
+    if (!Crowds::close(size_, capacity_) || !crowds_.at(keys_.data(), size_, cursor_)) return false;
+    size_ = crowds_.thin(keys_.data(), size_, &capacity_);
+    cursor_ = 0;
+    return true;
+  }
   void expand() { keys_[cursor_] |= expanded; }
   // The node that comes up after the one at the cursor; kNone where there is none.
   uint32_t following() const {
@@ -104,6 +115,7 @@ class Frontier {
   }
   std::vector<uint64_t> keys_;
   size_t capacity_ = 0, size_ = 0, cursor_ = 0;
+  Crowds crowds_;
 };
 
 // Vectors as they are compared, rows of padded(dim) floats on cache lines.
@@ -144,14 +156,18 @@ class Searcher {
   // read once for several queries, and not at all where a query is zero, cost a search of few nodes much less.
   void project(const float* queries, size_t count) { mapper_.apply(queries, rows_.stride, count); }
 
-  // Searches for query q of those projected.
-  void search(size_t q, const float* query, size_t ef, Work& work) {
+  // Searches for the k nearest of query q of those projected.
+  void search(size_t q, const float* query, size_t ef, size_t k, Work& work) {
     set_query(q, query);
     visited_.reset(rows_.n);
-    frontier_.reset(ef);
+    frontier_.reset(ef, k);
     enter(work);
     while (frontier_.advance()) {
-      const uint64_t head = frontier_[frontier_.cursor()];
+      uint64_t head = frontier_[frontier_.cursor()];
+      if ((head & Frontier::exact) && frontier_.make_room()) {
+        if (!frontier_.advance()) break;
+        head = frontier_[frontier_.cursor()];
+      }
       if (!(head & Frontier::exact)) {
         measure(query, work);
         continue;
@@ -238,15 +254,18 @@ class Searcher {
     starts_.reset(kStarts);
     work.estimates += count;
     alignas(64) float estimates[16];
+    float farthest = -std::numeric_limits<float>::infinity();
     const uint8_t* group = tables_.entries + kLine;
     for (uint32_t first = 0; first < count; first += 16, group += kLine * tables_.layout.group_lines()) {
       uint32_t mask = estimate(group, starts_.bound(), estimates);
+      for (uint32_t i = 0; i < 16 && first + i < count; ++i) farthest = std::max(farthest, estimates[i]);
       if (count - first < 16) mask &= (1u << (count - first)) - 1u;
       for (; mask; mask &= mask - 1) {
         const int lane = __builtin_ctz(mask);
         starts_.insert(Frontier::key(estimates[lane], id_at(group, lane), 0));
       }
     }
+    if (starts_.size() > 0) frontier_.widen(farthest - distance_of(starts_[0]));
     for (size_t i = 0; i < starts_.size(); ++i) {
       const uint32_t id = Frontier::id_of(starts_[i]);
       if (!visited_.insert(id)) continue;
@@ -331,7 +350,7 @@ inline int64_t search(const Rows& rows, const Tables& tables, const float* queri
     searcher.project(values, size);
     for (size_t q = 0; q < size; ++q) {
       const size_t i = begin + q;
-      searcher.search(q, values + q * rows.stride, std::max(ef, k), work[thread]);
+      searcher.search(q, values + q * rows.stride, std::max(ef, k), k, work[thread]);
       const Frontier& found = searcher.found();
       for (size_t j = 0; j < k; ++j) {
         const bool there = j < found.size();

@@ -188,7 +188,8 @@ class KeptSearch {
  private:
   void start(Entry entry) {
     s_.compared.reset(graph_.size());
-    s_.kept.reset(widths_.capacity);
+    // All that is kept is wanted, also of a crowd.
+    s_.kept.reset(widths_.capacity, widths_.capacity);
     s_.compared.set(entry.id);
     if (passes_(entry.id)) s_.kept.insert(entry.distance, entry.id);
   }
@@ -196,8 +197,9 @@ class KeptSearch {
   // The key of a distance and a node beyond which nothing needs to be looked at. Not a distance alone: a crowd of nodes
   // at one distance would all be looked at.
   uint64_t limit() const {
-    if (s_.kept.size() < widths_.ef) return ~uint64_t{0};
-    const uint64_t nearest = std::max(key(widths_.ef - 1), pack(widths_.radius, kMaxNodes));
+    const size_t width = widths_.ef + s_.kept.extra();
+    if (s_.kept.size() < width) return ~uint64_t{0};
+    const uint64_t nearest = std::max(key(width - 1), pack(widths_.radius, kMaxNodes));
     return s_.kept.full() ? std::min(key(s_.kept.size() - 1), nearest) : nearest;
   }
   uint64_t key(size_t i) const { return pack(s_.kept.distance(i), s_.kept.id(i)); }

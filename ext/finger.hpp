@@ -346,11 +346,11 @@ struct FingerScratch {
 // those whose estimate is below the worst result. One that is screened out is not marked as visited: another node may
 // lead to it. The pool holds exact distances only.
 inline void screened_level0(const GraphView& view, const Distance& distance, const Tables& tables, const float* query,
-                            Entry entry, size_t ef, FingerScratch& own, ScreenCounters& counters) {
+                            Entry entry, size_t ef, size_t k, FingerScratch& own, ScreenCounters& counters) {
   Visited& visited = own.scratch.visited;
   Pool& pool = own.scratch.pool;
   visited.reset(view.n);
-  pool.reset(ef);
+  pool.reset(ef, k, entry.range());
   visited.set(entry.id);
   pool.insert(entry.distance, entry.id);
   const Blocks& blocks = tables.blocks();
@@ -422,7 +422,7 @@ inline int64_t search(const GraphStore& store, const Tables& tables, const float
       const Entry entry = greedy_upper(view, distance, values, own.scratch, upper);
       totals[thread].distances += upper.distances;
       totals[thread].expansions += upper.expansions;
-      screened_level0(view, distance, tables, values, entry, std::max(ef, k), own, totals[thread]);
+      screened_level0(view, distance, tables, values, entry, std::max(ef, k), k, own, totals[thread]);
       found = std::min(k, own.scratch.pool.size());
     }
     for (size_t j = 0; j < k; ++j) {

@@ -4,6 +4,7 @@
 // of its input alone. Method: Malkov and Yashunin, HNSW, algorithms 2 and 5 (arXiv 1603.09320).
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -17,6 +18,8 @@
 #include <sys/mman.h>
 #endif
 
+#include "crowds.hpp"
+#include "keys.hpp"
 #include "simd.hpp"
 
 namespace fingerpost {
@@ -177,31 +180,16 @@ struct Distance {
   }
 };
 
-// A distance and a node in one integer that sorts by distance, then by node; the lowest bit is free for a flag.
-inline uint64_t pack(float distance, uint32_t id) {
-  uint32_t bits;
-  // The zeros of both signs must be one key, or ties between them would not go by node.
-  distance += 0.0f;
-  std::memcpy(&bits, &distance, sizeof bits);
-  bits ^= static_cast<uint32_t>(-static_cast<int32_t>(bits >> 31)) | 0x80000000u;
-  return static_cast<uint64_t>(bits) << 32 | static_cast<uint64_t>(id) << 1;
-}
-inline float distance_of(uint64_t key) {
-  uint32_t bits = static_cast<uint32_t>(key >> 32);
-  bits ^= ((bits >> 31) - 1u) | 0x80000000u;
-  float distance;
-  std::memcpy(&distance, &bits, sizeof distance);
-  return distance;
-}
-inline uint32_t id_of(uint64_t key) { return static_cast<uint32_t>(key) >> 1; }
-
-// The `capacity` nearest nodes seen so far in ascending order, each expanded or not. It is the result queue and the
-// frontier at once: a node that has left the results could never be expanded, as the search ends before it.
+// The `capacity` nearest nodes seen so far in ascending order, each expanded or not, and more where there are crowds. It is
+// the result queue and the frontier at once: a node that has left the results could never be expanded, as the search ends
+// before it.
 class Pool {
  public:
-  void reset(size_t capacity) {
-    capacity_ = capacity;
-    if (keys_.size() < capacity + 1) keys_.resize(capacity + 1);
+  // most: the nodes of one crowd that are wanted at least. range: see Crowds.
+  void reset(size_t capacity, size_t most = 0, float range = 0.0f) {
+    capacity_ = width_ = capacity;
+    if (keys_.size() < Crowds::largest(capacity) + 1) keys_.resize(Crowds::largest(capacity) + 1);
+    crowds_.reset(capacity, most, range);
     size_ = 0;
     cursor_ = 0;
   }
@@ -235,8 +223,12 @@ class Pool {
   }
   // Takes the nearest node that was not expanded and marks it; false where there is none.
   bool next(uint32_t* id, float* distance) {
-    while (cursor_ < size_ && (keys_[cursor_] & 1u)) ++cursor_;
-    if (cursor_ >= size_) return false;
+    if (!advance()) return false;
+    if (Crowds::close(size_, capacity_) && crowds_.at(keys_.data(), size_, cursor_)) {
+      size_ = crowds_.thin(keys_.data(), size_, &capacity_);
+      cursor_ = 0;
+      if (!advance()) return false;
+    }
     *id = id_of(keys_[cursor_]);
     *distance = distance_of(keys_[cursor_]);
     keys_[cursor_++] |= 1u;
@@ -250,10 +242,18 @@ class Pool {
   }
   uint32_t id(size_t i) const { return id_of(keys_[i]); }
   float distance(size_t i) const { return distance_of(keys_[i]); }
+  // Places beyond the width, which crowds have made.
+  size_t extra() const { return capacity_ - width_; }
 
  private:
+  bool advance() {
+    while (cursor_ < size_ && (keys_[cursor_] & 1u)) ++cursor_;
+    return cursor_ < size_;
+  }
+
   std::vector<uint64_t> keys_;
-  size_t capacity_ = 0, size_ = 0, cursor_ = 0;
+  size_t capacity_ = 0, width_ = 0, size_ = 0, cursor_ = 0;
+  Crowds crowds_;
 };
 
 // The set of visited nodes: one bit a node, cleared by what was touched.
@@ -300,9 +300,18 @@ struct Scratch {
   }
 };
 
+// The node at which a search starts, and how far the nodes lie from the query that were passed on the way to it.
 struct Entry {
   uint32_t id = kNone;
   float distance = std::numeric_limits<float>::infinity();
+  float farthest = -std::numeric_limits<float>::infinity();
+
+  void move(uint32_t to, float its) {
+    id = to;
+    distance = its;
+  }
+  void pass(float its) { farthest = std::max(farthest, its); }
+  float range() const { return farthest > distance ? farthest - distance : 0.0f; }
 };
 
 // Walks from `entry` to the nearest neighbour until none is nearer, on one upper level.
@@ -318,8 +327,9 @@ inline Entry greedy_level(const GraphView& view, const Distance& distance, const
     for (size_t i = 0; i < degree; ++i) prefetch(view.row(record[1 + i]));
     distance.many(query, record + 1, degree, scratch.distances.data());
     for (size_t i = 0; i < degree; ++i) {
+      entry.pass(scratch.distances[i]);
       if (pack(scratch.distances[i], record[1 + i]) < pack(entry.distance, entry.id)) {
-        entry = {record[1 + i], scratch.distances[i]};
+        entry.move(record[1 + i], scratch.distances[i]);
         moved = true;
       }
     }
@@ -335,8 +345,9 @@ inline Entry greedy_upper(const GraphView& view, const Distance& distance, const
   distance.many(query, view.entries, view.entry_count, scratch.distances.data());
   counters.distances += view.entry_count;
   for (size_t i = 0; i < view.entry_count; ++i) {
+    best.pass(scratch.distances[i]);
     if (best.id == kNone || pack(scratch.distances[i], view.entries[i]) < pack(best.distance, best.id)) {
-      best = {view.entries[i], scratch.distances[i]};
+      best.move(view.entries[i], scratch.distances[i]);
     }
   }
   for (int level = view.top_level; level > down_to; --level) {
@@ -373,11 +384,11 @@ inline void search_pool(const GraphView& view, const Distance& distance, const f
   }
 }
 
-// Plain best-first search of level 0 from one entry; the result is scratch.pool, nearest first.
+// Plain best-first search of level 0 from one entry for the k nearest; the result is scratch.pool, nearest first.
 inline void search_level0(const GraphView& view, const Distance& distance, const float* query, Entry entry, size_t ef,
-                          Scratch& scratch, Counters& counters) {
+                          size_t k, Scratch& scratch, Counters& counters) {
   scratch.visited.reset(view.n);
-  scratch.pool.reset(ef);
+  scratch.pool.reset(ef, k, entry.range());
   scratch.visited.set(entry.id);
   scratch.pool.insert(entry.distance, entry.id);
   search_pool(view, distance, query, 0, scratch, counters);

@@ -90,6 +90,7 @@ class GrowingBuilder : public HnswBuilder {
         raise(v);
       }
     }
+    note_crowds();
     add_reverse(threads);
     search_again(threads);
     for (Work& work : work_) {

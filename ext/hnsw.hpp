@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <limits>
 #include <vector>
 
 #include "build_rows.hpp"
@@ -37,7 +38,7 @@ inline size_t search_many(const GraphStore& store, const float* queries, size_t 
     }
     const float* values = query[thread].data();
     const Entry entry = greedy_upper(view, distance, values, mine, counters[thread]);
-    search_level0(view, distance, values, entry, std::max(ef, k), mine, counters[thread]);
+    search_level0(view, distance, values, entry, std::max(ef, k), k, mine, counters[thread]);
     for (size_t j = 0; j < k; ++j) {
       const bool found = j < mine.pool.size();
       ids[i * k + j] = found ? mine.pool.id(j) : kNone;
@@ -70,7 +71,8 @@ class HnswBuilder {
   HnswBuilder(const float* vectors, size_t n, size_t dim, Metric metric, int max_neighbors, int ef_construction,
               uint64_t seed, int threads = 1, const uint8_t* levels = nullptr)
       : n_(n), m_(static_cast<size_t>(max_neighbors)), ef_(static_cast<size_t>(ef_construction)),
-        rows_(vectors, n, dim, metric), level_(n), slot_(n), level0_(n * (1 + 2 * m_)), near0_(n * 2 * m_) {
+        rows_(vectors, n, dim, metric), level_(n), slot_(n), level0_(n * (1 + 2 * m_)), near0_(n * 2 * m_),
+        crowd_(n, kNoCrowd) {
     rows_.make(threads);
     uint32_t records = 0;
     for (size_t i = 0; i < n; ++i) {
@@ -135,6 +137,7 @@ class HnswBuilder {
     counters_.expansions = expansions;
     for (size_t v = 0; v < inserted; ++v) raise(static_cast<uint32_t>(v));
     inserted_ = inserted;
+    note_crowds();
   }
 
   // Gives every node that no path from the entry point reaches on level 0 an edge from a near node that has one: with
@@ -175,6 +178,11 @@ class HnswBuilder {
 
  protected:
   friend class HnswMerge;
+  // A distance is small beside another where it is less than this part of it: squares and cosine distances, so about a
+  // thirtieth of the way.
+  static constexpr float kTight = 1e-3f;
+  static constexpr float kNoCrowd = std::numeric_limits<float>::infinity();
+
   struct Edge {
     uint32_t target, source;
     float distance;
@@ -187,7 +195,7 @@ class HnswBuilder {
     std::vector<uint8_t> out;
     Places places;
     std::vector<uint32_t> ids;
-    std::vector<float> distances;
+    std::vector<float> distances, reach;
   };
 
   uint32_t* mutable_links(uint32_t node, int level) { return const_cast<uint32_t*>(view_.links(node, level)); }
@@ -206,14 +214,17 @@ class HnswBuilder {
   }
 
   // Algorithm 4: of candidates in ascending order keeps one only if it is nearer to the node than to all kept.
-  // Deviation: equal vectors take at most half of a list, or a crowd of them would know nothing but itself, and no
-  // search that meets it would come out again.
+  // Deviations: equal vectors take at most half of a list, or a crowd of them would know nothing but itself, and no
+  // search that meets it would come out again. And one of a crowd that the node is not in stands in for its crowd alone:
+  // all of the crowd know no more neighbours than one node, so that where it lies between many others, as at the mean of
+  // them, these would be reached through it or not at all.
   // The lists of the first `settled` nodes to be inserted tell some distances; no other thread may be writing them.
   void select(uint32_t node, const std::vector<uint64_t>& keys, size_t cap, int level, size_t settled, Work& work) {
     size_t twins_left = cap / 2;
     std::vector<uint64_t>& kept = work.kept;
     kept.clear();
     work.ids.clear();
+    work.reach.clear();
     work.out.assign(keys.size(), 0);
     if (settled > 0) work.places.fill(keys);
     float near[4];
@@ -227,16 +238,31 @@ class HnswBuilder {
         const size_t count = std::min<size_t>(4, work.ids.size() - i);
         rows_.many(id, work.ids.data() + i, count, near);
         work.counters.distances += count;
-        for (size_t j = 0; j < count; ++j) good = good && !(near[j] < limit);
+        for (size_t j = 0; j < count; ++j) good = good && !(near[j] < work.reach[i + j] * limit);
       }
       if (good && rows_.twins(id, node)) {
         good = twins_left > 0;
         if (good) --twins_left;
       }
       if (!good) continue;
+      const bool alone = crowd_[id] < kTight * limit;
       kept.push_back(key);
       work.ids.push_back(id);
-      if (place(id) < settled) strike(id, level, keys, c, work);
+      work.reach.push_back(alone ? kTight : 1.0f);
+      if (place(id) < settled && !alone) strike(id, level, keys, c, work);
+    }
+  }
+
+  // Turns every run of equal vectors, by the node's number: of a crowd of them a node keeps the first, and if that were the
+  // same for all, it alone would know a few of the others, and the rest of the crowd none.
+  void turn_equal(uint32_t node, std::vector<uint64_t>& keys) const {
+    const size_t crowd = std::max<size_t>(2, m_ / 4);
+    for (size_t from = 0, to; from < keys.size(); from = to) {
+      to = from + 1;
+      while (to < keys.size() && keys[to] >> 32 == keys[from] >> 32) ++to;
+      if (to - from < crowd || !rows_.twins(id_of(keys[from]), id_of(keys[to - 1]))) continue;
+      const auto begin = keys.begin() + static_cast<std::ptrdiff_t>(from);
+      std::rotate(begin, begin + static_cast<std::ptrdiff_t>(node % (to - from)), begin + static_cast<std::ptrdiff_t>(to - from));
     }
   }
 
@@ -277,9 +303,11 @@ class HnswBuilder {
     }
     for (int level = level_[v]; level >= 0; --level) {
       work.keys.clear();
+      size_t width = ef_;
       if (level <= top) {
         search_level(view_, rows_, v, entry, level, ef_, scratch, work.counters);
-        entry = {scratch.pool.id(0), scratch.pool.distance(0)};
+        entry.move(scratch.pool.id(0), scratch.pool.distance(0));
+        width += scratch.pool.extra();
         for (size_t i = 0; i < scratch.pool.size(); ++i) {
           work.keys.push_back(pack(scratch.pool.distance(i), scratch.pool.id(i)));
         }
@@ -289,7 +317,8 @@ class HnswBuilder {
         if (level_[id_of(key)] >= level) work.keys.push_back(key);
       }
       std::inplace_merge(work.keys.begin(), work.keys.begin() + static_cast<std::ptrdiff_t>(middle), work.keys.end());
-      if (work.keys.size() > ef_) work.keys.resize(ef_);
+      if (work.keys.size() > width) work.keys.resize(width);
+      turn_equal(v, work.keys);
       select(v, work.keys, m_, level, level <= top ? begin : 0, work);
       write(v, level, work.kept);
     }
@@ -327,6 +356,22 @@ class HnswBuilder {
     }
   }
 
+  // Notes within which distance an eighth of a full list lies, by its first: the nearest, but for what was added since the
+  // list was last chosen. To be done whenever lists have changed, by one thread. Inner products are no distances, and tell
+  // nothing of the kind.
+  void note_crowd(uint32_t node) {
+    const size_t mates = std::max<size_t>(2, cap(0) / 8);
+    if (view_.links0(node)[0] < mates || rows_.metric() == Metric::ip) {
+      crowd_[node] = kNoCrowd;
+    } else {
+      const float* near = mutable_near(node, 0);
+      crowd_[node] = *std::max_element(near, near + mates);
+    }
+  }
+  void note_crowds() {
+    for (uint32_t v = 0; v < inserted_; ++v) note_crowd(v);
+  }
+
   // Adds edges_, reversed, to the lists of their targets.
   void add_reverse(int threads) {
     std::sort(edges_.begin(), edges_.end(), [](const Edge& a, const Edge& b) {
@@ -343,6 +388,9 @@ class HnswBuilder {
     parallel_for(0, groups_.size() - 1, threads, [&](size_t g, int thread) {
       update(edges_.data() + groups_[g], edges_.data() + groups_[g + 1], work_[static_cast<size_t>(thread)]);
     }, 16);
+    for (size_t g = 0; g + 1 < groups_.size(); ++g) {
+      if (edges_[groups_[g]].level == 0) note_crowd(edges_[groups_[g]].target);
+    }
   }
 
   void insert_batch(size_t begin, size_t end, int threads) {
@@ -359,7 +407,10 @@ class HnswBuilder {
       }
     }
     add_reverse(threads);
-    for (size_t at = begin; at < end; ++at) raise(node_at(at));
+    for (size_t at = begin; at < end; ++at) {
+      raise(node_at(at));
+      note_crowd(node_at(at));
+    }
     collect_counters();
     inserted_ = end;
   }
@@ -428,6 +479,7 @@ class HnswBuilder {
   // where nodes without upper levels are searched.
   std::vector<uint32_t> order_, place_;
   std::vector<Entry> starts_;
+  std::vector<float> crowd_;  // the distance within which a node has a crowd around it
 };
 
 }  // namespace fingerpost

@@ -37,6 +37,7 @@ class HnswMerge {
     near0_ = Buffer<float>();
     builder_.view_.level0 = builder_.level0_.data();
     builder_.view_.upper = builder_.upper_.data();
+    builder_.note_crowds();
     for (size_t from = 0; from < builder_.n_; from += kEdgeRows) add_reverse(from, threads);
     std::vector<uint64_t> wider;
     for (size_t g = 0; g < bounds_.size(); g += 2) wider.push_back(bounds_[g]);
@@ -99,7 +100,7 @@ class HnswMerge {
       if (level <= top) {
         search_level(view, builder_.rows_, v, entry, level, ef_, work.scratch, work.counters);
         const Pool& pool = work.scratch.pool;
-        entry = {pool.id(0), pool.distance(0)};
+        entry.move(pool.id(0), pool.distance(0));
         for (size_t i = 0; i < pool.size(); ++i) work.keys.push_back(pack(pool.distance(i), pool.id(i)));
         std::sort(work.keys.begin(), work.keys.end());
         builder_.select(v, work.keys, builder_.cap(level), level, builder_.n_, work);

@@ -245,8 +245,9 @@ Entry descend(const PackedView& view, const Scorer& score, PackedScratch& scratc
     bool moved = false;
     for (size_t i = 0; i < count; ++i) {
       const uint32_t id = scratch.ids[i];
+      best.pass(scratch.distances[i]);
       if (best.id != kNone && !(pack(scratch.distances[i], id) < pack(best.distance, best.id))) continue;
-      best = {id, scratch.distances[i]};
+      best.move(id, scratch.distances[i]);
       at = places[i];
       moved = true;
     }
@@ -264,18 +265,18 @@ Entry descend(const PackedView& view, const Scorer& score, PackedScratch& scratc
   return best;
 }
 
-// Best-first search of level 0 of width ef. scratch.pool then holds the nearest nodes.
+// Best-first search of level 0 of width ef. scratch.pool then holds the nearest nodes, of one crowd `most` at least.
 //
 // Delayed: the neighbours of a node are scored only after those of the next one have been listed, so that memory has time
 // to bring them, which pays where scoring takes no longer than fetching. The search ends when all nodes of the pool are
 // expanded, as it does where neighbours are scored at once.
 template <bool Delayed, class Scorer>
-void traverse(const PackedView& view, const Scorer& score, Entry entry, size_t ef, PackedScratch& scratch,
+void traverse(const PackedView& view, const Scorer& score, Entry entry, size_t ef, size_t most, PackedScratch& scratch,
               uint64_t& scored, uint64_t& expansions) {
   Marks& marks = scratch.marks;
   Candidates& pool = scratch.pool;
   marks.reset(view.n);
-  pool.reset(ef);
+  pool.reset(ef, most, entry.range());
   scratch.fit(view.stride);
   float* distances = scratch.distances.data();
   const auto take_in = [&](const float* found, const uint32_t* ids, size_t count) {
@@ -351,12 +352,13 @@ class PackedSearcher {
     }
     if (view_.coded) {
       const Entry entry = descend(view_, codes_[0], scratch_, counters.estimates, counters.expansions);
-      traverse<true>(view_, codes_[0], entry, width, scratch_, counters.estimates, counters.expansions);
+      traverse<true>(view_, codes_[0], entry, width, std::min(width, rerank), scratch_, counters.estimates, counters.expansions);
     } else {
       const Entry entry = descend(view_, exact_, scratch_, counters.distances, counters.expansions);
-      traverse<false>(view_, exact_, entry, width, scratch_, counters.distances, counters.expansions);
+      traverse<false>(view_, exact_, entry, width, k, scratch_, counters.distances, counters.expansions);
     }
-    finish(scratch_.pool, k, rerank, rows, distances);
+    // What lies in crowds is in addition: estimates cannot tell it apart.
+    finish(scratch_.pool, k, rerank + scratch_.pool.extra(), rows, distances);
   }
 
   PackedCounters counters;

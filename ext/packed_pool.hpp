@@ -17,12 +17,14 @@ class Candidates {
  public:
   static constexpr uint64_t kEmpty = ~uint64_t{0};
 
-  void reset(size_t capacity) {
-    capacity_ = capacity;
-    // One place more than needed, where what is pushed out lands, in blocks of eight keys.
-    blocks_ = capacity / 8 + 1;
-    if (keys_.size() < 8 * blocks_) keys_ = Buffer<uint64_t>(16 * blocks_);
+  // most: the nodes of one crowd that are wanted at least. range: see Crowds.
+  void reset(size_t capacity, size_t most, float range) {
+    capacity_ = width_ = capacity;
+    blocks_ = blocks_of(capacity);
+    const size_t largest = blocks_of(Crowds::largest(capacity));
+    if (keys_.size() < 8 * largest) keys_ = Buffer<uint64_t>(16 * largest);
     std::memset(static_cast<void*>(keys_.data()), 0xFF, 8 * blocks_ * sizeof(uint64_t));
+    crowds_.reset(capacity, most, range);
     cursor_ = 0;
   }
   // The worst distance in a full pool; infinite while it is not full.
@@ -31,6 +33,7 @@ class Candidates {
     return worst == kEmpty ? std::numeric_limits<float>::infinity() : distance_of(worst);
   }
   size_t size() const {
+    if (keys_[capacity_ - 1] != kEmpty) return capacity_;
     const uint64_t* end = keys_.data() + capacity_;
     return static_cast<size_t>(std::lower_bound(keys_.data(), end, kEmpty) - keys_.data());
   }
@@ -41,8 +44,11 @@ class Candidates {
   bool ahead(uint64_t key) const { return key < keys_[cursor_]; }
   // Takes the nearest node that was not expanded and marks it; kNone where there is none.
   uint32_t next() {
-    while (cursor_ < capacity_ && (keys_[cursor_] & 1u)) ++cursor_;
-    if (cursor_ >= capacity_) return kNone;
+    if (!advance()) return kNone;
+    if (keys_[Crowds::close_place(capacity_)] != kEmpty && crowds_.at(keys_.data(), size(), cursor_)) {
+      make_room();
+      if (!advance()) return kNone;
+    }
     const uint32_t id = id_of(keys_[cursor_]);
     keys_[cursor_++] |= 1u;
     return id;
@@ -57,6 +63,8 @@ class Candidates {
   uint64_t* keys() { return keys_.data(); }
   size_t blocks() const { return blocks_; }
   size_t cursor() const { return cursor_; }
+  // Places beyond the width, which crowds have made.
+  size_t extra() const { return capacity_ - width_; }
   void placed(size_t at) {
     keys_[capacity_] = kEmpty;
     if (at < cursor_) cursor_ = at;
@@ -65,8 +73,22 @@ class Candidates {
  private:
   // An empty key counts as expanded, so that next() passes it.
   static_assert((kEmpty & 1u) == 1u, "empty places are no candidates");
+  // One place more than needed, where what is pushed out lands, in blocks of eight keys.
+  static size_t blocks_of(size_t capacity) { return capacity / 8 + 1; }
+  bool advance() {
+    while (cursor_ < capacity_ && (keys_[cursor_] & 1u)) ++cursor_;
+    return cursor_ < capacity_;
+  }
+  void make_room() {
+    const size_t held = crowds_.thin(keys_.data(), size(), &capacity_);
+    blocks_ = blocks_of(capacity_);
+    std::fill(keys_.data() + held, keys_.data() + 8 * blocks_, kEmpty);
+    cursor_ = 0;
+  }
+
   Buffer<uint64_t> keys_;
-  size_t capacity_ = 0, blocks_ = 0, cursor_ = 0;
+  size_t capacity_ = 0, width_ = 0, blocks_ = 0, cursor_ = 0;
+  Crowds crowds_;
 };
 
 // Takes a batch of nodes in; those that are now first in line have their lists fetched.

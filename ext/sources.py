@@ -16,7 +16,7 @@ LINK_FLAGS = ("-pthread",)
 
 _BUILD = ("build.pxd",)
 _SIMD = ("simd.pxd", "simd.hpp")
-_GRAPH = ("graph.pxd", "graph.hpp", *_SIMD)
+_GRAPH = ("graph.pxd", "graph.hpp", "crowds.hpp", "keys.hpp", *_SIMD)
 _BUILDER = (
     "hnsw.hpp",
     "build_rows.hpp",

@@ -1,30 +1,36 @@
 """Sets with many equal vectors: ``python -m tests.bench.equal_vectors [--quick]``.
 
-A third of the rows at one point, at ten points, and in tight clusters of more rows than a node has neighbours, among SIFT
-descriptors. Recall of the others at ef 100: the fraction found of those of the true ten neighbours that are in no crowd. A
-ratio is our recall over the rival's.
+A third of the rows at one point, at ten points, in tight clusters of other sizes and widths, and 300 rows at the mean,
+among SIFT descriptors and digits. Recall of the others at ef 100: the fraction found of those of the true ten neighbours
+that are in no crowd. ``compacted``: 30 % of the rows were taken out of the graph again. A ratio is our recall over the
+rival's.
 """
 
 import statistics
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from fingerpost.tasks.ann.growth import changed_graph
+from fingerpost.tasks.ann.hnsw import HnswIndex, HnswParams
 from fingerpost.tasks.ann.search import Index, SearchResult
 from tests.bench.ann_contenders import Ours, coded, finger, plain
 from tests.bench.ann_options import Rows, run_part
 from tests.bench.ann_peers import Peer
-from tests.bench.ann_sets import DATASETS, Dataset, K, exact_answers
+from tests.bench.ann_sets import DATASETS, Dataset, K, built_graph, exact_answers
 from tests.bench.peers import peer_python
 
 EF = 100
 PEERS = ("hnswlib", "faiss", "usearch")
-#: Rows of a tight cluster: more than the 32 neighbours that a node has on level 0.
-CLUSTER = 150
+#: Rows of a tight cluster (a node has 32 neighbours on level 0), and their distance from each other as a part of the spread.
+CLUSTERS = ((150, 1e-3), (50, 1e-3), (400, 1e-3), (150, 1e-2), (150, 1e-6))
+#: Rows and queries of each data set.
+SETS = {"sift128": (40_000, 2_000), "mnist784": (10_000, 1_000)}
 
 
 @dataclass(frozen=True)
@@ -45,32 +51,39 @@ def ten_points(rows: np.ndarray, rng: np.random.Generator) -> World:
     return _shuffled(rows, np.repeat(rows[:10], len(rows) // 20, axis=0), rng)
 
 
-def tight_clusters(rows: np.ndarray, rng: np.random.Generator) -> World:
-    """A third of the rows lie in clusters of CLUSTER rows, a thousandth of the spread apart."""
-    centres = np.repeat(rows[: len(rows) // 2 // CLUSTER], CLUSTER, axis=0)
-    noise = rng.standard_normal(centres.shape) * rows.std() / 1000
+def at_the_mean(rows: np.ndarray, rng: np.random.Generator) -> World:
+    """300 rows are the mean of all, which is nearer to each than most others are."""
+    return _shuffled(rows, np.repeat(rows.mean(axis=0, keepdims=True), 300, axis=0), rng)
+
+
+def clusters(size: int, apart: float, rows: np.ndarray, rng: np.random.Generator) -> World:
+    """A third of the rows lie in clusters of ``size`` rows, ``apart`` of the spread from each other."""
+    centres = np.repeat(rows[: len(rows) // 2 // size], size, axis=0)
+    noise = rng.standard_normal(centres.shape) * rows.std() * apart
     return _shuffled(rows, (centres + noise).astype(np.float32), rng)
 
 
 WORLDS: dict[str, Callable[[np.ndarray, np.random.Generator], World]] = {
     "a third at one point": one_point,
     "a third at ten points": ten_points,
-    f"clusters of {CLUSTER}": tight_clusters,
+    "300 at the mean": at_the_mean,
+    **{f"clusters of {size}, {apart:g} apart": partial(clusters, size, apart) for size, apart in CLUSTERS},
 }
 
 
 def measure(*, quick: bool, seeds: int) -> Rows:
     """Recall of all contenders in all worlds, mean of the seeds."""
-    vectors, queries = DATASETS["sift128"][1](4_000 if quick else 40_000, 500 if quick else 2_000)
     rows: Rows = []
-    for world, crowd in WORLDS.items():
-        found: dict[str, list[float]] = {}
-        for seed in range(seeds):
-            made = crowd(vectors, np.random.default_rng(seed))
-            data = Dataset(f"sift128, {world}", "l2", made.rows, queries, exact_answers(made.rows, queries, "l2"))
-            for name, value in recalls(data, made.crowded, seed):
-                found.setdefault(name, []).append(value)
-        rows += [_row(data, name, values, found.get("hnswlib")) for name, values in found.items()]
+    for name, (size, asked) in SETS.items():
+        vectors, queries = DATASETS[name][1](size // 10 if quick else size, asked // 4 if quick else asked)
+        for world, crowd in WORLDS.items():
+            found: dict[str, list[float]] = {}
+            for seed in range(seeds):
+                made = crowd(vectors, np.random.default_rng(seed))
+                data = Dataset(f"{name}, {world}", "l2", made.rows, queries, exact_answers(made.rows, queries, "l2"))
+                for contender, value in recalls(data, made.crowded, seed):
+                    found.setdefault(contender, []).append(value)
+            rows += [_row(data, contender, values, found.get("hnswlib")) for contender, values in found.items()]
     return rows
 
 
@@ -78,6 +91,7 @@ def recalls(data: Dataset, crowded: np.ndarray, seed: int) -> Iterator[tuple[str
     """Recall by contender."""
     for name, index in our_indexes(data, seed):
         yield name, recall_of_others(index.search(data.queries, K, ef=EF), data.exact, crowded)
+    yield "compacted", compacted_recall(data, crowded, seed)
     python = peer_python("ann")
     with tempfile.TemporaryDirectory() as folder:
         for name in PEERS if python else ():
@@ -93,6 +107,16 @@ def our_indexes(data: Dataset, seed: int) -> Iterator[tuple[str, Index]]:
         ours = Ours(name, data, wrap)
         ours.build(seed)
         yield name, ours.index
+
+
+def compacted_recall(data: Dataset, crowded: np.ndarray, seed: int) -> float:
+    """Recall of plain search where 30 % of the rows have been taken out of the graph."""
+    params = HnswParams(metric=data.metric, seed=seed)
+    left = np.flatnonzero(np.random.default_rng(seed).random(len(data.vectors)) >= 0.3)
+    graph, _ = changed_graph(data.vectors[left], built_graph(data.vectors, params)[1], left, params)
+    exact = exact_answers(data.vectors[left], data.queries, data.metric)
+    found = HnswIndex(data.vectors[left], graph, data.metric).search(data.queries, K, ef=EF)
+    return recall_of_others(found, exact, crowded[left])
 
 
 def _shuffled(rows: np.ndarray, more: np.ndarray, rng: np.random.Generator) -> World:
