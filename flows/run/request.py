@@ -24,6 +24,7 @@ from fingerpost.flows.run.profiles import (
     with_values,
 )
 from fingerpost.flows.run.section import SettingsError
+from fingerpost.schemas.errors import UnsafeNameError
 from fingerpost.schemas.inputs import days
 from fingerpost.schemas.refs import checked_day
 from fingerpost.schemas.store import find_store
@@ -125,7 +126,10 @@ class RunRequest(BaseModel):
             key = ".".join(str(part) for part in first["loc"])
             given = first.get("input")
             if key == "day" and isinstance(given, str):
-                checked_day(given)
+                try:
+                    checked_day(given)
+                except UnsafeNameError as wrong:
+                    raise SettingsError(str(wrong)) from None
             got = "one with them" if isinstance(given, str) and has_credentials(given) else shown(given)
             raise SettingsError(f"{key}: {first['msg'].removeprefix('Value error, ')}, got {got}; correct it") from None
 
