@@ -6,9 +6,9 @@
 // than `most`, its nearest nodes.
 //
 // What a crowd is follows from the distances of the search alone, so that it holds for estimates too: a run of candidates
-// in which the next eighth of the width lies within a thousandth of the widest range of distances that the candidates have
-// had. The nearest ef of any set without clusters, in as many dimensions as one likes, take about an eighth of
-// 1 / ln(ef) of their range for that, some twenty times as much.
+// in which the next eighth of the width lies within 0.0015 of the widest range of distances that the candidates have had.
+// The nearest ef of any set without clusters, in as many dimensions as one likes, take about an eighth of 1 / ln(ef) of
+// their range for that, some fifteen to twenty times as much.
 #pragma once
 
 #include <algorithm>
