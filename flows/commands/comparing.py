@@ -49,7 +49,7 @@ def diff(
     from fingerpost.flows.ops.compare.diff_tables import show_diff
     from fingerpost.flows.ops.compare.versions import find_version
 
-    there = opened(store)
+    there = opened(store, product)
     sides = [find_version(there, text, collection=collection or None, product=product) for text in (before, after)]
     found = work.diff(there, *sides)
     if as_json:
@@ -86,7 +86,7 @@ def why(
     from fingerpost.flows.ops.compare.versions import find_product
     from fingerpost.flows.ops.compare.why_tables import show_why
 
-    there = opened(store)
+    there = opened(store, product)
     before, after = (find_product(there, text, collection=collection or None, product=product) for text in between)
     found = work.why(there, before, after, query, k=k, method=method)
     if as_json:
@@ -135,7 +135,7 @@ def replay(
     from fingerpost.flows.ops.compare.replay_tables import compare_with_live, show_replay
 
     found, gates = compare_with_live(
-        opened(store),
+        opened(store, product),
         str(queries),
         product=product,
         candidate=candidate,

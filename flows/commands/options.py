@@ -55,16 +55,7 @@ FlowArgument = Annotated[str, typer.Argument(help=" or ".join(flow_names()))]
 #: The names of all products for help texts: "ann.index or xmr.ranker or ...".
 PRODUCT_NAMES = " or ".join(domains.products())
 
-
-def _known_product(name: str) -> str:
-    if name not in (known := domains.products()):
-        raise UsageError(f"--product: expected one of {', '.join(known)}, got {shown(name)}; choose one of them")
-    return name
-
-
-ProductOption = Annotated[
-    str, typer.Option("--product", help=f"which product: {PRODUCT_NAMES}", callback=_known_product)
-]
+ProductOption = Annotated[str, typer.Option("--product", help=f"which product: {PRODUCT_NAMES}")]
 #: The query of each product that answers queries, for help texts.
 PRODUCT_QUERIES = "; ".join(
     f"{name}: {product.queries}" for name, product in domains.products().items() if product.queries
@@ -115,11 +106,15 @@ OutputFileOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="print JSON")]
 
 
-def opened(store: str) -> Any:
-    """The store of an option, which must exist."""
+def opened(store: str, product: str = "") -> Any:
+    """The store of an option, which must exist; UsageError for a product that neither a domain nor the store has."""
+    from fingerpost.schemas.publish import products
     from fingerpost.schemas.store import Store, find_store
 
-    return Store(store or find_store()).checked()
+    found, known = Store(store or find_store()), domains.products()
+    if product and product not in known and product not in {name for _, name in products(found)}:
+        raise UsageError(f"--product: expected one of {', '.join(known)}, got {shown(product)}; choose one of them")
+    return found.checked()
 
 
 def check_flow(flow: str) -> None:

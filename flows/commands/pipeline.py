@@ -234,7 +234,7 @@ def rollback(
     """
     from fingerpost.flows.ops.keep.live import roll_back
 
-    echo(roll_back(opened(store), collection=collection or None, reason=reason, product=product))
+    echo(roll_back(opened(store, product), collection=collection or None, reason=reason, product=product))
 
 
 def config(

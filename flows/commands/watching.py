@@ -73,7 +73,7 @@ def lineage(
     from fingerpost.flows.run.lineage import as_mermaid, as_tree, committed, lineage_of
     from fingerpost.flows.run.openlineage import lines_of
 
-    found = opened(store)
+    found = opened(store, product)
     ref = committed(found, reference, collection=collection or None, product=product)
     if openlineage:
         echo(*lines_of(found, ref).split("\n"))

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from fingerpost.schemas.corpus import DOCUMENTS, QUARANTINE
@@ -181,6 +181,9 @@ VALUES = st.one_of(
 
 @settings(max_examples=150, deadline=None)
 @given(rows=st.lists(st.fixed_dictionaries({}, optional=dict.fromkeys(DOCUMENT_SCHEMA.names, VALUES)), max_size=6))
+@example(
+    rows=[{"id": 0.0, "title": "0"}, {"id": -2.0, "text": "a"}, {"id": 2.0**53, "text": "a"}, {"id": 0.5, "text": "a"}]
+)
 def test_rows_against_their_definition(tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, Any]]) -> None:
     path = tmp_path_factory.mktemp("rows") / "rows.jsonl"
     first = {"id": "first", "title": "t", "text": "t", "vector": [1.0] * 9}
@@ -195,6 +198,8 @@ def _good_ids(rows: list[dict[str, Any]], *, taken: set[str]) -> list[str]:
     for row in rows:
         key, vector = row.get("id"), row.get("vector")
         texts = [row.get(name) for name in ("title", "text", "kind", "package", "signature", "day")]
+        if isinstance(key, float) and key.is_integer() and abs(key) < 2**53:
+            key = int(key)
         if isinstance(key, bool) or not isinstance(key, str | int) or not str(key).strip():
             continue
         if any(not (text is None or isinstance(text, str)) for text in texts) or (texts[-1] or "").strip():

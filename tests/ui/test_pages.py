@@ -72,10 +72,13 @@ def test_lineage_and_days_are_pictures_that_can_be_read_in_a_narrow_window(
     expect(page.get_by_text(words).first).to_be_visible()
     picture = page.locator("img[src^='data:image/svg']").first
     expect(picture).to_be_visible()
-    natural, shown = picture.evaluate("image => [image.naturalWidth, image.clientWidth]")
-    assert natural > 200
-    # Not made smaller than letters can be read.
-    assert shown > 0.8 * natural
+    # Not made smaller than letters can be read. The page lays pictures out some time after it has them.
+    page.wait_for_function(
+        """() => {
+            const image = document.querySelector("img[src^='data:image/svg']");
+            return image && image.naturalWidth > 200 && image.clientWidth > 0.8 * image.naturalWidth;
+        }"""
+    )
     assert picture.get_attribute("alt")
     keep(part)
     page.set_viewport_size({"width": 1400, "height": 1400})
