@@ -296,7 +296,9 @@ def test_a_store_that_cannot_be_read_leaves_what_is_served(tmp_path: Path) -> No
         assert "found none; mount or restore the store" in (await client.get("/health")).json()["problem"]
         assert (await client.get("/define?word=pear")).json()["version"] == str(ref)
         assert (await client.get("/metrics")).status_code == 200
-        os.kill(psutil.Process().children()[0].children()[0].pid, signal.SIGKILL)
+        opener = service.dispatcher.present._process  # type: ignore[union-attr]
+        assert opener is not None
+        os.kill(psutil.Process(opener.pid).children()[0].pid, signal.SIGKILL)
         await until(lambda: service.dispatcher.lost_workers == 1)
         assert (await client.get("/define?word=plum")).json()["version"] == str(ref)
         away.rename(store.url)
