@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 import pyarrow as pa
 
@@ -27,6 +27,7 @@ from fingerpost.schemas.objects import Objects, file_system, is_local, without_s
 
 #: Called with the name of each point at which a crash may occur; the fault tests replace it.
 reached: Callable[[str], None] = lambda point: None  # noqa: E731
+T = TypeVar("T")
 #: Times that a file is written whose folder another run removes meanwhile.
 _ATTEMPTS = 3
 
@@ -157,15 +158,13 @@ class Files:
                 with _no_bucket():
                     self._objects.write(target, data)
                 return
-            for attempt in range(_ATTEMPTS):
+
+            def replace() -> None:
                 temporary = self._write_temporary(target, data, durable=durable)
                 reached("before-rename")
-                try:
-                    os.replace(temporary, target)
-                    break
-                except FileNotFoundError:  # another run of the same stage cleared the folder of their working state
-                    if attempt == _ATTEMPTS - 1:
-                        raise
+                os.replace(temporary, target)
+
+            _while_cleared(replace)
             if durable:
                 _flush_folder(os.path.dirname(target))
 
@@ -185,11 +184,7 @@ class Files:
             self.write(named(checksum), content, durable=durable)
             return Written(named(checksum), checksum, len(content))
         with self._guard(named("0" * 64), "write"):
-            for _ in range(_ATTEMPTS - 1):
-                # Another run of the same stage may clear the folder of their working state.
-                with contextlib.suppress(FileNotFoundError):
-                    return self._written_named(named, produce, durable=durable)
-            return self._written_named(named, produce, durable=durable)
+            return _while_cleared(lambda: self._written_named(named, produce, durable=durable))
 
     def _written_named(
         self, named: Callable[[str], str], produce: Callable[[pa.NativeFile], None], *, durable: bool
@@ -342,6 +337,14 @@ def _written(info: Mapping[str, Any]) -> float:
             with contextlib.suppress(ValueError):
                 return datetime.fromisoformat(moment).timestamp()
     return time.time()
+
+
+def _while_cleared(write: Callable[[], T]) -> T:
+    """What ``write`` returns; tried again where another run of the same stage clears the folder of their working state."""
+    for _ in range(_ATTEMPTS - 1):
+        with contextlib.suppress(FileNotFoundError):
+            return write()
+    return write()
 
 
 def _flush_folder(folder: str) -> None:

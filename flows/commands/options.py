@@ -54,7 +54,6 @@ ProfileOption = Annotated[str, profile_option()]
 FlowArgument = Annotated[str, typer.Argument(help=" or ".join(flow_names()))]
 #: The names of all products for help texts: "ann.index or xmr.ranker or ...".
 PRODUCT_NAMES = " or ".join(domains.products())
-
 ProductOption = Annotated[str, typer.Option("--product", help=f"which product: {PRODUCT_NAMES}")]
 #: The query of each product that answers queries, for help texts.
 PRODUCT_QUERIES = "; ".join(
@@ -99,7 +98,7 @@ OutputFileOption = Annotated[
     typer.Option(
         "--output",
         "-o",
-        help="with --input: the file to write, Parquet (.parquet), JSON Lines (.jsonl) or, for rows without lists, CSV (.csv)",
+        help="with --input: the Parquet (.parquet) or JSON Lines (.jsonl) file to write",
         show_default=False,
     ),
 ]
@@ -108,12 +107,14 @@ JsonOption = Annotated[bool, typer.Option("--json", help="print JSON")]
 
 def opened(store: str, product: str = "") -> Any:
     """The store of an option, which must exist; UsageError for a product that neither a domain nor the store has."""
-    from fingerpost.schemas.publish import products
     from fingerpost.schemas.store import Store, find_store
 
     found, known = Store(store or find_store()), domains.products()
-    if product and product not in known and product not in {name for _, name in products(found)}:
-        raise UsageError(f"--product: expected one of {', '.join(known)}, got {shown(product)}; choose one of them")
+    if product and product not in known:
+        from fingerpost.schemas.publish import products  # imported here: few ask for a product of another version
+
+        if product not in {name for _, name in products(found)}:
+            raise UsageError(f"--product: expected one of {', '.join(known)}, got {shown(product)}; choose one of them")
     return found.checked()
 
 

@@ -122,16 +122,7 @@ class RunRequest(BaseModel):
         try:
             return cls(**fields)
         except ValidationError as problem:
-            first = problem.errors()[0]
-            key = ".".join(str(part) for part in first["loc"])
-            given = first.get("input")
-            if key == "day" and isinstance(given, str):
-                try:
-                    checked_day(given)
-                except UnsafeNameError as wrong:
-                    raise SettingsError(str(wrong)) from None
-            got = "one with them" if isinstance(given, str) and has_credentials(given) else shown(given)
-            raise SettingsError(f"{key}: {first['msg'].removeprefix('Value error, ')}, got {got}; correct it") from None
+            raise invalid(problem, days=("day",)) from None
 
     def resolve(self, scheduled: datetime | None = None) -> Settings:
         """The settings in force, with store and day; ``scheduled`` is the run's scheduled start (aware, default now).
@@ -219,6 +210,19 @@ class ResolvedRequest:
             fixed["profile"] = str(Path(request.profile).absolute())
         settled = request.naming(any_day, origins).model_copy(update=fixed)
         return cls(settled, settings, any_day, inputs_named(origins))
+
+
+def invalid(problem: ValidationError, *, days: tuple[str, ...]) -> SettingsError:
+    """The error of a request's first invalid field, in one line. days: the fields that are calendar days."""
+    first = problem.errors()[0]
+    key, said, given = ".".join(map(str, first["loc"])), first["msg"].removeprefix("Value error, "), first.get("input")
+    if key in days and isinstance(given, str):
+        try:
+            checked_day(given)
+        except UnsafeNameError as wrong:
+            return SettingsError(str(wrong))
+    got = "one with them" if isinstance(given, str) and has_credentials(given) else shown(given)
+    return SettingsError(f"{key}: {said}, got {got}; correct it" if key else said)
 
 
 def collection_of(source: str) -> str:

@@ -20,8 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from fingerpost.flows.run.day_states import interrupted
 from fingerpost.flows.run.flow_names import NIGHTLY, flow_names
 from fingerpost.flows.run.partitions import Partition
-from fingerpost.flows.run.request import ResolvedRequest, RunRequest
-from fingerpost.flows.run.section import SettingsError
+from fingerpost.flows.run.request import ResolvedRequest, RunRequest, invalid
 from fingerpost.schemas.errors import CorruptArtifactError, FingerpostError
 from fingerpost.schemas.records import (
     NUMBER,
@@ -126,12 +125,7 @@ class BackfillRequest(BaseModel):
         try:
             return cls(**given)
         except ValidationError as problem:
-            first = problem.errors()[0]
-            said = first["msg"].removeprefix("Value error, ")
-            key = ".".join(str(part) for part in first["loc"])
-            if key in ("first_day", "last_day") and isinstance(first["input"], str):
-                checked_day(first["input"])
-            raise SettingsError(f"{key}: {said}, got {first.get('input')!r}; correct it" if key else said) from problem
+            raise invalid(problem, days=("first_day", "last_day")) from problem
 
 
 @dataclass(frozen=True)
