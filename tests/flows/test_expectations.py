@@ -1,5 +1,6 @@
 """What a first plan expects of stages that were never computed, where that is from, and what it refuses as a run would."""
 
+import json
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict
@@ -14,8 +15,8 @@ import pytest
 
 from fingerpost.flows.domains.ann import costs as ann_costs
 from fingerpost.flows.domains.kg.settings import neural_installed
-from fingerpost.flows.run import cost_laws, expectations
-from fingerpost.flows.run.dry_run import checked_plan, plan_of
+from fingerpost.flows.run import cost_laws, dry_run, expectations
+from fingerpost.flows.run.dry_run import checked_plan, plan_of, show_plan
 from fingerpost.flows.run.expectations import SAMPLE_SOURCES, Expectations, Inputs, basis_text
 from fingerpost.flows.run.request import RunRequest
 from fingerpost.flows.run.start import run_flow
@@ -34,7 +35,7 @@ pytestmark = pytest.mark.usefixtures("plain_runs", "reference_machine")
 @pytest.fixture
 def reference_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """The machine at which the laws were measured, so that no test depends on this one."""
-    for module in (cost_laws, ann_costs, expectations):
+    for module in (cost_laws, ann_costs, expectations, dry_run):
         monkeypatch.setattr(module, "machine_slowness", lambda: 1.0)
 
 
@@ -289,3 +290,26 @@ def test_a_store_elsewhere_has_no_disk_here(tmp_path: Path) -> None:
     assert room.free_bytes("s3://bucket/x") is None
     room.check_room("s3://bucket/x", "everything", 10**18)
     assert (room.free_bytes(str(tmp_path / "not" / "there")) or 0) > 0
+
+
+@pytest.mark.parametrize(("flow", "waits"), [("train_ranker", "count_ngrams (queries)"), ("nightly", "count_terms")])
+def test_the_first_stage_that_workers_share_waits_for_them(flow: str, waits: str, tmp_path: Path) -> None:
+    def costs(**settings: object) -> dict[str, Estimate | None]:
+        given = FLOWS[flow](tmp_path)
+        request = RunRequest.of(profile="tiny", store=str(tmp_path / "store"), settings=settings, **given)
+        return {stage.name: stage.estimate for stage in checked_plan(flow, request).runs}
+
+    one, two = costs(), costs(**{"run.workers": 2})
+    later = {name for name, cost in two.items() if cost and cost.seconds > (one[name] or cost).seconds + 1}
+    assert later == {waits}
+    # At an address they are there already.
+    assert costs(**{"run.workers": 2, "run.cluster": "tcp://127.0.0.1:8786"})[waits] != two[waits]
+
+
+def test_a_plan_says_how_long_a_run_takes_beside_its_stages(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    request = RunRequest.of(profile="tiny", store=str(tmp_path / "store"), **FLOWS["train_ranker"](tmp_path))
+    show_plan("train_ranker", request, as_json=False)
+    assert f"starts and ends in about {cost_laws.RUN_STARTS_AND_ENDS:.0f} s" in capsys.readouterr().out
+    show_plan("train_ranker", request, as_json=True)
+    told = json.loads(capsys.readouterr().out)
+    assert told["beside_seconds"] == pytest.approx(cost_laws.RUN_STARTS_AND_ENDS)
