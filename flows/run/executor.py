@@ -11,6 +11,7 @@ import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib import metadata
@@ -36,6 +37,8 @@ CONNECT_SECONDS, WORKER_SECONDS = 5.0, 60.0
 QUEUE_SECONDS = 3600.0
 #: Seconds that a run waits for a new worker once all workers of a cluster are gone, and between two looks.
 LOST_SECONDS, LOOK_SECONDS = 300.0, 5.0
+#: Seconds without a worker that was asked for, after which a cluster that was started here is asked for it again.
+MISSING_SECONDS = 30.0
 #: Seconds within which a scheduler without TLS sends its greeting.
 GREETING_SECONDS = 1.0
 
@@ -111,7 +114,7 @@ class DaskExecutor:
         futures = client.map(guarded, items, pure=False)
         left = {future.key: (position, future) for position, future in enumerate(futures)}
         patience = QUEUE_SECONDS if self.cluster and "://" not in self.cluster else LOST_SECONDS
-        watch = _WorkerWatch(client, futures, patience)
+        watch = _WorkerWatch(client, futures, patience, self._started, self.workers)
         try:
             for future, result in as_completed(futures, with_results=True, loop=client.loop):
                 if future.cancelled():
@@ -152,11 +155,18 @@ class DaskExecutor:
 
 
 class _WorkerWatch:
-    """Cancels futures once no worker has been there for ``patience`` seconds; Dask alone would wait for ever."""
+    """Cancels futures once no worker has been there for ``patience`` seconds; Dask alone would wait for ever.
 
-    def __init__(self, client: Client, futures: Sequence[Future], patience: float) -> None:
+    A cluster that was started here is asked again for the ``workers`` that are missing: Dask ends what supervises a worker
+    that is not back within `distributed.deploy.lost-worker-timeout`, as on a busy machine, and starts no other by itself.
+    """
+
+    def __init__(
+        self, client: Client, futures: Sequence[Future], patience: float, started: Cluster | None, workers: int
+    ) -> None:
         self.given_up = False
         self._client, self._futures, self._patience = client, futures, patience
+        self._started, self._workers = started, workers
         self._done = Event()
         self._thread = Thread(target=self._watch, name="dask workers", daemon=True)
         self._thread.start()
@@ -167,19 +177,27 @@ class _WorkerWatch:
         self._thread.join(1.0)
 
     def _watch(self) -> None:
-        seen = time.monotonic()
+        seen = complete = time.monotonic()
         while not self._done.wait(min(LOOK_SECONDS, self._patience)):
+            now = time.monotonic()
             try:
-                there = bool(self._client.nthreads())
+                there = len(self._client.nthreads())
             except Exception:
                 # The futures themselves notice a scheduler that is gone.
-                there = True
+                seen = now
+                continue
             if there:
-                seen = time.monotonic()
-            elif time.monotonic() - seen >= self._patience and not self._done.is_set():
+                seen = now
+            elif now - seen >= self._patience and not self._done.is_set():
                 self.given_up = True
                 self._client.cancel(self._futures, force=True)
                 return
+            if self._started is None or there >= self._workers:
+                complete = now
+            elif now - complete >= MISSING_SECONDS:
+                complete = now
+                with suppress(Exception):  # it may be closing
+                    self._started.scale(self._workers)
 
 
 @dataclass(frozen=True)

@@ -143,6 +143,30 @@ def test_a_run_does_not_wait_for_ever_for_workers_that_are_gone(monkeypatch: pyt
         executor.close()
 
 
+def _end_once(marker: str) -> int:
+    """The process that it is in; the first one ends instead."""
+    if not os.path.exists(marker):
+        Path(marker).touch()
+        os._exit(1)
+    return os.getpid()
+
+
+@pytest.mark.parametrize("cluster", ["", "distributed.LocalCluster"])
+def test_a_worker_that_is_slow_to_come_back_is_replaced(
+    cluster: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clusters, "LOST_SECONDS", 20.0)
+    monkeypatch.setattr(clusters, "QUEUE_SECONDS", 20.0)
+    monkeypatch.setattr(clusters, "LOOK_SECONDS", 0.2)
+    monkeypatch.setattr(clusters, "MISSING_SECONDS", 1.0)
+    executor = DaskExecutor(1, cluster, LOCAL if cluster else {})
+    # Dask ends what supervises a worker that is not back by then, and starts no other.
+    with dask.config.set({"distributed.deploy.lost-worker-timeout": "10ms"}):
+        ((_, pid),) = executor.map(_end_once, [str(tmp_path / "ended")])
+    assert pid != os.getpid()
+    executor.close()
+
+
 def test_tls_needs_its_files_and_its_scheme(
     tmp_path: Path, certificates: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
