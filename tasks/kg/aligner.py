@@ -133,7 +133,7 @@ class Aligner:
 
     def _through(self, layer: str, step: Hop, vectors: Floats) -> tuple[Floats, Floats]:
         """Rows (n, hidden) of the nodes themselves, and (p, hidden) of their neighbours."""
-        # Not by BLAS, with which a row's last bits depend on the rows beside it.
+        # Not by BLAS, with which a row's last bits may depend on its place: findings/openblas_rows_by_position.sh.
         own = row_products(vectors[step.own], self._array(f"{layer}.self"), self._array(f"{layer}.self_bias"))
         matrices, biases = self._array(f"{layer}.matrices"), self._array(f"{layer}.biases")
         rows = np.empty((len(step.rows), own.shape[1]), np.float32)
