@@ -71,6 +71,7 @@ EXTENSIONS: dict[str, tuple[str, ...]] = {
     "ranker_columns": ("ranker_columns.pyx", *_BUILD),
     "ranker_split": ("ranker_split.pyx", "ranker_split.hpp", *_BUILD),
     "pair_counts": ("pair_counts.pyx", "pair_counts.hpp", "pair_scores.hpp", "parallel.hpp", *_SIMD, *_BUILD),
+    "row_products": ("row_products.pyx", "row_products.hpp", *_SIMD, *_BUILD),
     "sampling": ("sampling.pyx", "sampling.hpp", "parallel.hpp", *_BUILD),
     "overlaps": ("overlaps.pyx", "overlaps.hpp", *_BUILD),
     "postings": ("postings.pyx", "postings.hpp", "parallel.hpp", *_BUILD),

@@ -37,7 +37,7 @@ from fingerpost.tasks.room import check_room
 from fingerpost.tasks.same_code import known_as
 from fingerpost.tasks.shards import peak_memory_mb, release_memory, reset_peak_memory
 from fingerpost.tasks.stage_run import StageRun, identity_of
-from fingerpost.tasks.threads import single_threaded
+from fingerpost.tasks.threads import blas_cores, single_threaded
 
 #: Packages that only some stages need, and that may not be installed.
 _EXTRAS = ("torch", "pytorch-metric-learning", "onnx", "onnxruntime")
@@ -306,6 +306,7 @@ class Stage:
             "versions": package_versions(),
             "python": platform.python_version(),
             "machine": platform.machine(),
+            "blas": blas_cores(),
             "threads": env.threads,
             "shards_run": run.shards_run,
             "shards_resumed": run.shards_resumed,

@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from fingerpost.ext.row_products import row_products
 from fingerpost.tasks.kg.aligner_graphs import NONE, AlignerGraph
 from fingerpost.tasks.kg.aligner_hops import Hop, hop
 
@@ -20,8 +21,6 @@ Attention = Literal["none", "cross", "self", "both"]
 Weights = Mapping[str, NDArray[np.generic]]
 Floats = NDArray[np.float32]
 
-#: Rows of one matrix product, since the last bits of a row depend on their number.
-BLOCK = 128
 #: Pairs, and nodes of the inner layer, at a time.
 _PAIRS, _NODES = 1024, 4096
 #: Slope of the activation of self-attention below 0.
@@ -134,11 +133,12 @@ class Aligner:
 
     def _through(self, layer: str, step: Hop, vectors: Floats) -> tuple[Floats, Floats]:
         """Rows (n, hidden) of the nodes themselves, and (p, hidden) of their neighbours."""
-        own = _product(vectors[step.own], self._array(f"{layer}.self")) + self._array(f"{layer}.self_bias")
+        # Not by BLAS, with which a row's last bits may depend on its place: findings/openblas_rows_by_position.sh.
+        own = row_products(vectors[step.own], self._array(f"{layer}.self"), self._array(f"{layer}.self_bias"))
+        matrices, biases = self._array(f"{layer}.matrices"), self._array(f"{layer}.biases")
         rows = np.empty((len(step.rows), own.shape[1]), np.float32)
         for matrix, begin, end in step.groups:
-            through = _product(vectors[step.rows[begin:end]], self._array(f"{layer}.matrices")[matrix])
-            rows[begin:end] = through + self._array(f"{layer}.biases")[matrix]
+            rows[begin:end] = row_products(vectors[step.rows[begin:end]], matrices[matrix], biases[matrix])
         return own, rows
 
     def _attention(self, left: _Outer, right: _Outer) -> tuple[Floats, Floats]:
@@ -173,15 +173,6 @@ def features_row(
     """float64 (m, 2 f): standardised features, 0 where unknown, and whether each is unknown."""
     unknown = np.isnan(features)
     return np.concatenate([np.where(unknown, 0.0, (features - middle) / spread), unknown], axis=1)
-
-
-def _product(rows: Floats, matrix: Floats) -> Floats:
-    """Products of rows (n, d) in blocks of a fixed size, the last one padded."""
-    blocks = -(-len(rows) // BLOCK)
-    padded = np.zeros((blocks * BLOCK, rows.shape[1]), np.float32)
-    padded[: len(rows)] = rows
-    through = np.matmul(padded.reshape(blocks, BLOCK, -1), matrix)
-    return through.reshape(blocks * BLOCK, -1)[: len(rows)]
 
 
 def _dots(one: Floats, other: Floats) -> Floats:

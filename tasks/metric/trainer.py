@@ -176,7 +176,9 @@ def embed(embedder: Embedder, rows: NDArray[np.generic]) -> NDArray[np.float32]:
     """Unit-length embeddings float32 (n, dimensions) of rows (n, *shape); ValueError for another shape.
 
     A row's embedding does not depend, to the bit, on the other rows: rows are embedded in blocks of ``EMBED_ROWS``, the
-    last one padded.
+    last one padded. That needs linear layers of 12 outputs or more, or of inputs in multiples of 4: of others MKL sums a row
+    by its place in memory (findings/torch_linear_rows_by_alignment.sh). So it does with the heads of a transformer whose
+    width over their number is no multiple of 4; and a user's module keeps it only where its parts do.
     """
     if tuple(rows.shape[1:]) != embedder.shape:
         raise ValueError(

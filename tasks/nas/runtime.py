@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-#: Images of a pass: fixed, since a row's last bits depend on the size of its batch.
+#: Images of a pass: fixed, since a row's last bits depend on the size of its batch. They can depend on its place, too, by
+#: the alignment of what onnxruntime takes a mean of.
 BATCH = 256
 
 

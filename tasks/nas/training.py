@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from fingerpost.tasks.determinism import one_thread
 from fingerpost.tasks.nas.accuracy import confusion, figure, predicted, softmax, summed_confusion
+from fingerpost.tasks.nas.aligned_rows import aligned_rows
 from fingerpost.tasks.nas.architecture import Architecture
 from fingerpost.tasks.nas.networks import Network, as_input, loaded, network, weights_of
 from fingerpost.tasks.nas.resizing import resized, resized_masks
@@ -228,7 +229,7 @@ def logits_of(net: Network, images: NDArray[np.generic]) -> NDArray[np.float32]:
     net.eval()
     pixels = (net.architecture.output,) * 2 if net.architecture.task == "segmentation" else ()
     out = [np.zeros((0, net.architecture.classes, *pixels), dtype=np.float32)]
-    with one_thread(), torch.no_grad():
+    with one_thread(), aligned_rows(net), torch.no_grad():
         for begin in range(0, len(images), PREDICTED_IMAGES):
             part = resized(images[begin : begin + PREDICTED_IMAGES], net.size)
             # A product with another number of rows may sum in another order.

@@ -1,5 +1,8 @@
 """The stage: when it reuses, why it runs, what it carries over, and how it goes on after a failure."""
 
+import os
+import platform
+import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -463,7 +466,19 @@ def test_what_is_recorded_of_a_run_is_no_part_of_the_identity(lab: Lab) -> None:
     record = lab.run()[0]
     manifest = lab.store.manifest(Ref.parse(record.ref))
     assert {"host", "seconds", "peak_mb", "versions", "threads", "reason"} <= set(manifest.run)
-    assert not {"host", "seconds", "versions", "threads", "at", "reason"} & set(manifest.identity)
+    assert manifest.run["blas"] == threads.blas_cores()
+    assert not {"host", "seconds", "versions", "threads", "blas", "at", "reason"} & set(manifest.identity)
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="the cores are those of x86-64")
+@pytest.mark.parametrize("core", ["Nehalem", "Sandybridge"])
+def test_the_environment_chooses_the_core_of_linear_algebra(core: str) -> None:
+    """Cores that every processor of the last ten years can run."""
+    code = "import numpy, scipy.linalg; from fingerpost.tasks.threads import blas_cores; print(blas_cores())"
+    environment = os.environ | {"OPENBLAS_CORETYPE": core}
+    command = [sys.executable, "-c", code]
+    found = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=60)
+    assert found.stdout == f"{core}\n"
 
 
 def test_a_source_that_changes_while_it_is_read_is_refused(lab: Lab) -> None:

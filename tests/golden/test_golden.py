@@ -13,6 +13,8 @@ from tests.golden import tiny
 from tests.golden.same_code import BEFORE, FORMER_STAGES, table
 
 GOLDEN = json.loads(tiny.FILE.read_text())
+#: What is made on a processor of another maker, or with another core of OpenBLAS: vendor, core and artifacts.
+OTHERS = [json.loads(path.read_text()) for path in sorted(tiny.FILE.parent.glob("manifests_tiny_*.json"))]
 #: Stages whose artifacts are others on purpose since the golden ones, and why; ``same_code`` leaves them out by --except.
 CHANGED: dict[str, str] = {
     "release_threshold": "a threshold has a table of members",
@@ -90,9 +92,13 @@ def new_stages() -> set[str]:
 
 
 def elsewhere() -> list[str]:
-    """Where this machine and its packages are not those that the golden artifacts were made by, in words."""
+    """Where this machine and its packages are not those that golden artifacts were made by, in words."""
     here = tiny.surroundings()
-    return [f"{name} {here[name]} (golden: {was})" for name, was in GOLDEN["surroundings"].items() if here[name] != was]
+    found = [
+        f"{name} {here[name]} (golden: {was})" for name, was in GOLDEN["surroundings"].items() if here[name] != was
+    ]
+    cores = sorted({tiny.CORE, *(one["core"] for one in OTHERS)})
+    return found + ([] if tiny.core() in cores else [f"OpenBLAS's core {tiny.core()} (golden: {', '.join(cores)})"])
 
 
 def golden_here() -> dict[str, dict[str, Any]]:
@@ -103,25 +109,38 @@ def golden_here() -> dict[str, dict[str, Any]]:
         for name, one in GOLDEN["artifacts"].items()
         if tiny.has_neural() or name.split()[0] not in neural
     }
-    return found | {name: found[name] | bits for name, bits in _trained_here().items() if name in found}
+    return found | {name: found[name] | bits for name, bits in _others_here().items() if name in found}
 
 
-def _trained_here() -> dict[str, dict[str, Any]]:
-    """Files and identities of what torch trains, and of what is made of that, on a processor of this maker."""
-    of_maker = {one["vendor"]: one["artifacts"] for one in map(json.loads, _texts("manifests_tiny_*.json"))}
-    chosen = of_maker.get(tiny.vendor(), {})
-    return {name: {field: one[field] for field in ("files", "identity")} for name, one in chosen.items()}
+def _others_here() -> dict[str, dict[str, Any]]:
+    """Files and identities that are others than the golden ones: what torch trains on a processor of this maker, and what
+    is made by this core of OpenBLAS, with all that is made of these."""
+    found: dict[str, dict[str, Any]] = {}
+    for one in _of_maker() + _of_core():
+        found |= {name: {field: bits[field] for field in ("files", "identity")} for name, bits in one.items()}
+    return found
 
 
-def _texts(pattern: str) -> list[str]:
-    return [path.read_text() for path in sorted(Path(__file__).parent.glob(pattern))]
+def _of_maker() -> list[dict[str, Any]]:
+    return [one["artifacts"] for one in OTHERS if (one["vendor"], one["core"]) == (tiny.vendor(), tiny.CORE)]
+
+
+def _of_core() -> list[dict[str, Any]]:
+    return [one["artifacts"] for one in OTHERS if one["core"] == tiny.core() != tiny.CORE]
 
 
 def known_bits(names: Iterable[str]) -> set[str]:
-    """The artifacts whose bits are known for this machine: without what torch trains on another maker's processor."""
-    if tiny.vendor() == tiny.VENDOR or _trained_here():
-        return set(names)
-    return {name for name in names if not tiny.follows_training(name, golden_here())}
+    """The artifacts whose bits are known for this machine.
+
+    That is without what torch trains, and what is made of that, on a processor of which there is no file; and where there
+    is one, but the file of this core of OpenBLAS is another processor's, without those of these that the core changes.
+    """
+    golden = golden_here()
+    trained = {name for name in names if tiny.follows_training(name, golden)}
+    if tiny.vendor() == tiny.VENDOR or _of_maker():
+        strange = [one["artifacts"] for one in OTHERS if one["core"] == tiny.core() and one["vendor"] != tiny.vendor()]
+        trained &= {name for made in strange for name in made} if tiny.core() != tiny.CORE else set()
+    return set(names) - trained
 
 
 def _named_now(name: str) -> str:
@@ -148,6 +167,52 @@ def test_artifacts_are_the_same_bit_for_bit(made: dict[str, dict[str, Any]]) -> 
         differences(_of(golden, known), _of(made, known | made.keys() - golden.keys()), changed=CHANGED, fields=fields)
         == []
     )
+
+
+@pytest.mark.parametrize(
+    ("vendor", "core", "unknown"),
+    [
+        ("GenuineIntel", "SkylakeX", set()),
+        ("AuthenticAMD", "SkylakeX", set()),
+        ("AuthenticAMD", "Haswell", set()),
+        ("GenuineIntel", "Haswell", {"train_towers", "search_margins", "assess_threshold", "compare_embedders"}),
+        (
+            "AuthenticAMD without AVX-512",
+            "Haswell",
+            {"train_towers", "train_embedders", "search_margins", "embed_rows"},
+        ),
+        (
+            "GenuineIntel without AVX-512",
+            "Haswell",
+            {"train_towers", "train_embedders", "search_margins", "embed_rows"},
+        ),
+    ],
+)
+def test_what_is_known_of_a_processor_and_a_core(
+    vendor: str, core: str, unknown: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not tiny.has_neural():
+        pytest.skip("without the extra neural nothing is trained")
+    monkeypatch.setattr(tiny, "vendor", lambda: vendor)
+    monkeypatch.setattr(tiny, "core", lambda: core)
+    names = set(golden_here())
+    left_out = {tiny.stage_of(name) for name in names - known_bits(names)}
+    assert unknown <= left_out
+    assert left_out.isdisjoint({"fit_projection", "embed_documents", "fit_dense_labels"})
+    assert bool(left_out) == bool(unknown)
+    assert not any("OpenBLAS" in text for text in elsewhere())
+    monkeypatch.setattr(tiny, "core", lambda: "Sandybridge")
+    assert "OpenBLAS's core Sandybridge (golden: Haswell, SkylakeX)" in elsewhere()
+
+
+def test_a_core_has_other_bits_of_products_of_matrices(monkeypatch: pytest.MonkeyPatch) -> None:
+    name = "docs 2026-01-05 fit_projection"
+    found = []
+    for core in ("SkylakeX", "Haswell"):
+        monkeypatch.setattr(tiny, "core", lambda core=core: core)
+        found.append(golden_here()[name])
+    assert found[0]["files"] != found[1]["files"]
+    assert found[0]["parameters"] == found[1]["parameters"]
 
 
 def _of(artifacts: Mapping[str, dict[str, Any]], names: Iterable[str]) -> dict[str, dict[str, Any]]:

@@ -2,13 +2,18 @@
 
 ``python -m tests.golden.tiny`` writes that file. The version whose code ``code_of_0_1.json`` names wrote it; it is
 written again only where artifacts change on purpose. What torch trains has other bits on processors of another maker:
-``python -m tests.golden.tiny manifests_tiny_MAKER.json`` writes those artifacts alone, as they are on this processor.
+``python -m tests.golden.tiny manifests_tiny_MAKER.json`` writes those artifacts alone, as they are on this processor. What
+is made of products of matrices has other bits with another core of OpenBLAS: with the environment variable
+OPENBLAS_CORETYPE=CORE, ``python -m tests.golden.tiny manifests_tiny_CORE.json`` writes the artifacts that are others than
+with the core of the file above, where the processor can run both.
 """
 
 import importlib.metadata
 import importlib.util
 import json
+import os
 import platform
+import subprocess
 import sys
 import tempfile
 from collections.abc import Container, Mapping
@@ -36,8 +41,8 @@ from fingerpost.tasks.shards import SerialExecutor
 from tests.support.whole_runs import whole_run
 
 FILE = Path(__file__).with_name("manifests_tiny.json")
-#: The stages that train by torch, and the maker of the processor that the file above was written on.
-TRAINED, VENDOR = ("train_towers", "train_embedders", "search_margins"), "GenuineIntel"
+#: The stages that train by torch, the processor that the file above was written on, and OpenBLAS's core there.
+TRAINED, VENDOR, CORE = ("train_towers", "train_embedders", "search_margins"), "GenuineIntel", "SkylakeX"
 DAYS = ("2026-01-05", "2026-01-06")
 #: What the bytes of artifacts depend on, beside this project.
 PACKAGES = ("numpy", "scipy", "scikit-learn", "pyarrow", "torch", "pytorch-metric-learning")
@@ -268,12 +273,25 @@ def surroundings() -> dict[str, str]:
 
 
 def vendor() -> str:
-    """The maker of the processor, as Linux names it; empty where it does not say. torch's bits depend on it."""
+    """The maker of the processor, as Linux names it; empty where it does not say. torch's bits depend on it.
+
+    One without AVX-512 is another, since torch and numpy have other kernels for it.
+    """
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
         return ""
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("vendor_id")), "")
+    said = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in reversed(lines))}
+    return said.get("vendor_id", "") + ("" if "avx512f" in said.get("flags", "").split() else " without AVX-512")
+
+
+def core() -> str:
+    """The core of OpenBLAS, by which numpy and scipy multiply matrices; empty where they do not by OpenBLAS."""
+    import scipy.linalg  # noqa: F401
+    import threadpoolctl
+
+    blas = threadpoolctl.ThreadpoolController().select(internal_api="openblas").info()
+    return ", ".join(sorted({one["architecture"] for one in blas}))
 
 
 def follows_training(name: str, found: Mapping[str, Mapping[str, Any]]) -> bool:
@@ -283,14 +301,33 @@ def follows_training(name: str, found: Mapping[str, Mapping[str, Any]]) -> bool:
 
 
 def main(path: str = str(FILE)) -> None:
-    """Writes the file, or another with what torch trains alone."""
+    """Writes the file, or another with what torch trains alone, or with what another core of OpenBLAS makes alone."""
     with tempfile.TemporaryDirectory() as folder:
         found = artifacts(Path(folder))
     content: dict[str, Any] = {"surroundings": surroundings(), "artifacts": found}
     if Path(path).name != FILE.name:
-        trained = {name: one for name, one in found.items() if follows_training(name, found)}
-        content = {"vendor": vendor(), "artifacts": trained}
+        usual = _with_core(CORE) if core() != CORE else {}
+        changed = {
+            name: one
+            for name, one in found.items()
+            if (one["files"] != usual[name]["files"] if usual else follows_training(name, found))
+        }
+        content = {"vendor": vendor(), "core": core(), "artifacts": changed}
     Path(path).write_text(json.dumps(content, indent=1, sort_keys=True) + "\n")
+
+
+def _with_core(name: str) -> dict[str, dict[str, Any]]:
+    """The artifacts as a process makes them in which OpenBLAS has another core."""
+    code = (
+        "import json, pathlib, sys; from tests.golden import tiny; assert tiny.core() == sys.argv[2], tiny.core()\n"
+        "made = tiny.artifacts(pathlib.Path(sys.argv[1]))\n"
+        "pathlib.Path(sys.argv[1], 'made.json').write_text(json.dumps(made))"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        command, chosen = [sys.executable, "-c", code, folder, name], os.environ | {"OPENBLAS_CORETYPE": name}
+        subprocess.run(command, env=chosen, check=True, timeout=600)
+        found: dict[str, dict[str, Any]] = json.loads(Path(folder, "made.json").read_text())
+    return found
 
 
 if __name__ == "__main__":

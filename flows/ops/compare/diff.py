@@ -212,6 +212,6 @@ def _files(left: Manifest, right: Manifest) -> dict[str, int]:
 
 def _cost(left: Manifest, right: Manifest) -> list[Change]:
     """Measured times, and the machine that they were measured on."""
-    keys = ("seconds", "cpu_seconds", "peak_mb", "python", "machine", "threads")
+    keys = ("seconds", "cpu_seconds", "peak_mb", "python", "machine", "blas", "threads")
     pairs = [(key, left.run.get(key), right.run.get(key)) for key in keys]
     return [Change(key, old, new, difference_of(old, new)) for key, old, new in pairs if (old, new) != (None, None)]

@@ -15,7 +15,7 @@ from fingerpost.tasks.metric.retrieval import retrieval
 torch = pytest.importorskip("torch")
 
 from fingerpost.tasks.metric.networks import as_input, base_loss, network, rate_at  # noqa: E402
-from fingerpost.tasks.metric.trainer import EmbedderTrainer, embed, shifted, train_embedder  # noqa: E402
+from fingerpost.tasks.metric.trainer import EmbedderTrainer, embed, embed_with, shifted, train_embedder  # noqa: E402
 
 PARAMS = TrainingParams(
     steps=60, classes_per_batch=8, rows_per_class=4, check_every=15, patience=0, rate=1e-2, validation_rows=200
@@ -130,6 +130,17 @@ def test_images_are_embedded_by_convolutions_and_by_a_transformer(kind: str) -> 
     np.testing.assert_array_equal(embed(whole, rows[5:6]), vectors[5:6])
     coloured = network(backbone, (28, 28, 3)).eval()
     assert coloured(as_input(np.repeat(rows[:2, :, :, None], 3, axis=3))).shape == (2, 8)
+
+
+@pytest.mark.parametrize(("width", "hidden", "dimensions"), [(64, 0, 6), (300, 0, 64), (100, 32, 16)])
+def test_a_row_has_the_same_embedding_at_any_place(width: int, hidden: int, dimensions: int) -> None:
+    random = np.random.default_rng(width)
+    net = network(BackboneParams("head", dimensions, hidden=hidden), (width,))
+    rows = random.standard_normal((300, width)).astype(np.float32)
+    whole, order = embed_with(net, rows), random.permutation(len(rows))
+    np.testing.assert_array_equal(embed_with(net, rows[order]), whole[order])
+    for place in range(5):
+        np.testing.assert_array_equal(embed_with(net, rows[[place]]), whole[[place]])
 
 
 def test_a_users_own_module_is_trained() -> None:
