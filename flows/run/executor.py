@@ -28,8 +28,10 @@ from distributed.security import Security
 
 from fingerpost.schemas.errors import FingerpostError, UsageError
 from fingerpost.schemas.urls import has_credentials
+from fingerpost.tasks.threads import blas_cores
 
 T = TypeVar("T")
+_log = logging.getLogger("fingerpost.run")
 
 #: Seconds to reach a scheduler, and until its first worker has registered.
 CONNECT_SECONDS, WORKER_SECONDS = 5.0, 60.0
@@ -300,6 +302,14 @@ def compare_workers(client: Client) -> None:
                 f"Dask worker {worker}: expected the code and versions of this process, found"
                 f" {', '.join(mine.differences(found)[:4])}; deploy the same version to every worker"
             )
+    own, theirs = blas_cores(), sorted({str(cores) for cores in client.run(blas_cores).values()})
+    if theirs not in ([], [own]):
+        _log.warning(
+            "Dask: expected workers with the kernels of OpenBLAS of this process (%s), found %s; the last bits of results depend"
+            " on where a shard is computed: set OPENBLAS_CORETYPE alike everywhere, as infra/RUNBOOK.md says under Deploy",
+            own or "none",
+            " and ".join(cores or "none" for cores in theirs),
+        )
 
 
 def _local(workers: int) -> LocalCluster:

@@ -110,6 +110,7 @@ def test_each_folder_is_a_package_by_a_link() -> None:
     }
 
 
+@pytest.mark.slow
 def test_a_run_and_its_processes_start_in_such_a_folder(folder: Path, tmp_path: Path) -> None:
     """The run starts a server and Dask's workers; not even a ``fingerpost.py`` of the user's reaches these."""
     prefect = tmp_path / "prefect"

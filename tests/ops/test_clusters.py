@@ -22,6 +22,7 @@ from fingerpost.flows.run.executor import ClusterError, DaskExecutor, SameCode, 
 from fingerpost.schemas.store import Store
 from fingerpost.tasks.environment import Environment
 from fingerpost.tasks.shards import Executor, SerialExecutor
+from fingerpost.tasks.threads import blas_cores
 from tests.dask_processes import ROOT, DaskProcesses, dask_processes
 from tests.worlds import DAY, identities, run_pipeline, write_documents
 
@@ -218,6 +219,24 @@ def test_workers_of_other_code_are_refused(tmp_path: Path, elsewhere: Path) -> N
             ClusterError, match=r"expected this version of fingerpost, found none that works there .*install"
         ):
             DaskExecutor(0, found.address).client  # noqa: B018
+
+
+@pytest.mark.parametrize("core", ["Nehalem", ""])
+def test_workers_with_other_kernels_of_openblas_are_named(
+    core: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with dask_processes(tmp_path) as found:
+        found.start_worker(environment={"OPENBLAS_CORETYPE": core} if core else {})
+        executor = DaskExecutor(0, found.address)
+        with caplog.at_level(logging.WARNING, "fingerpost.run"):
+            assert list(executor.map(abs, [-1])) == [(0, 1)]
+        executor.close()
+    said = [record.getMessage() for record in caplog.records if "OpenBLAS" in record.getMessage()]
+    if not core:
+        assert said == []
+    elif blas_cores():
+        (line,) = said
+        assert f"this process ({blas_cores()}), found Nehalem" in line
 
 
 def test_a_worker_that_comes_later_is_refused_too(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -85,6 +85,7 @@ def test_of_any_past_exactly_what_something_reaches_stays(
     past.store.files.fs.rm(past.store.files.root, recursive=True)
 
 
+@pytest.mark.slow
 def test_killed_at_any_removal_it_leaves_whole_artifacts_and_the_next_one_ends_it(tmp_path: Path) -> None:
     past = Past(Store(str(tmp_path / "store")), 5).fill(24)
     expected = past.files_that_stay(7)
@@ -377,6 +378,7 @@ def collect_beside(store: Store, *waiting: "Future[Any]") -> int:
     return gone + len(collect(store, keep_days=0, keep_rollbacks=0, now=later()).artifacts)
 
 
+@pytest.mark.slow
 def test_no_run_fails_beside_a_collection(tmp_path: Path) -> None:
     store = Store(str(tmp_path / "store")).prepare()
     with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
@@ -392,6 +394,7 @@ def test_no_run_fails_beside_a_collection(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_no_pipeline_fails_beside_a_collection(tmp_path: Path) -> None:
     store = Store(str(tmp_path / "store")).prepare()
     documents = [str(write_documents(tmp_path, rows, rows)) for rows in (120, 140, 120, 140)]
