@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run up test test-fast check style types contracts build bench bench-corpus bench-search bench-ann bench-xmr bench-xmr-growth bench-autocomplete bench-kg bench-kg-growth bench-metric bench-nas bench-ops bench-serve runbook soak clean
+.PHONY: run up test test-fast test-loaded check style types contracts build bench bench-corpus bench-search bench-ann bench-xmr bench-xmr-growth bench-autocomplete bench-kg bench-kg-growth bench-metric bench-nas bench-ops bench-serve runbook soak clean
 
 run: build  ## the main job on the built-in sample, to a published index and a report
 	@$(BIN)/fingerpost run nightly --profile quick
@@ -18,6 +18,9 @@ test: check  ## all checks and tests
 
 test-fast: check  ## all checks, and the tests without stacks, clusters and killed processes: for every commit
 	@$(PYTEST) -n 2 --dist loadscope --no-loadscope-reorder -m "not stack and not prefect and not slow"
+
+test-loaded: build  ## the tests with processes of their own, 20 times beside three busy processes (hours); RUNS=1 for fewer
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m tests.faults.loaded --runs $(or $(RUNS),20)
 
 check: build  ## format, lint, types, import contracts
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target style types contracts
