@@ -6,6 +6,7 @@ import importlib
 import logging
 import platform
 import re
+import signal
 import socket
 import ssl
 import time
@@ -17,6 +18,7 @@ from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 from threading import Event, Thread
+from types import ModuleType
 from typing import Any, Generic, TypeVar
 from urllib.parse import urlsplit
 
@@ -336,12 +338,22 @@ def _made(name: str, options: Mapping[str, Any], workers: int) -> Cluster:
     return cluster
 
 
+def _imported(module: str) -> ModuleType:
+    """A module, imported; what Ctrl-C does stays: dask-jobqueue makes it end a process with code 0, without a word."""
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        return importlib.import_module(module)
+    finally:
+        if before is not None and signal.getsignal(signal.SIGINT) is not before:
+            signal.signal(signal.SIGINT, before)
+
+
 def cluster_class(name: str) -> type[Cluster]:
     """The Dask cluster class of a dotted name; ClusterError that says what to install if it is missing."""
     module, _, last = name.rpartition(".")
     extra = _EXTRAS.get(module.split(".")[0])
     try:
-        found = getattr(importlib.import_module(module), last)
+        found = getattr(_imported(module), last)
     except ImportError as problem:
         what = f"`pip install 'fingerpost[{extra}]'`" if extra else "the package that has it"
         raise ClusterError(

@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -142,6 +143,22 @@ def test_a_run_does_not_wait_for_ever_for_workers_that_are_gone(monkeypatch: pyt
             list(executor.map(abs, [-1, -2]))
         assert time.monotonic() - started < 20
         executor.close()
+
+
+def test_ctrl_c_stays_what_it_was_where_a_cluster_class_takes_it_over() -> None:
+    """dask-jobqueue makes it an exit with code 0: findings/dask_jobqueue_takes_ctrl_c.sh."""
+    pytest.importorskip("dask_jobqueue", reason="the extra jobqueue is not installed")
+    code = (
+        "import os, signal\n"
+        "from fingerpost.flows.run.executor import cluster_class\n"
+        "before = signal.getsignal(signal.SIGINT)\n"
+        "cluster_class('dask_jobqueue.SLURMCluster')\n"
+        "assert signal.getsignal(signal.SIGINT) is before\n"
+        "os.kill(os.getpid(), signal.SIGINT)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert "KeyboardInterrupt" in done.stderr
+    assert done.returncode == -signal.SIGINT
 
 
 def _end_once(marker: str) -> int:
