@@ -86,5 +86,6 @@ def test_two_workers_of_which_one_is_killed_find_what_one_finds(lab: Lab, forked
     assert Path(marker_of(tmp_path / "log", victim)).exists()
     begun = Counter(place[2] for place, _ in executor.begun)
     assert begun == Counter([*range(PARAMS.evaluations + 1), victim[2]])
-    assert len({pid for _, pid in executor.begun}) == 3
+    # The one that comes after the killed one may find nothing left to do.
+    assert len({pid for place, pid in executor.begun if place == victim}) == 2
     assert made.measured(lab.ref) == {"trainings": 9, "cached": 0}
