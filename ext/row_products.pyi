@@ -1,7 +1,8 @@
 """Rows times a matrix, such that the bits of a row depend on that row alone.
 
-Results are the same on every SIMD path and whatever the other rows, their number and their order. The matrix products of
-numpy do not promise that: with some kernels of OpenBLAS a row has other last bits at another position of a batch.
+Results are the same on every SIMD path, but for the sign of a NaN, and whatever the other rows, their number and their
+order. The matrix products of numpy do not promise that: with some kernels of OpenBLAS a row has other last bits at another
+position of a batch.
 """
 
 import numpy as np

@@ -19,7 +19,7 @@ def blas_cores() -> str:
     Empty where another library does the linear algebra of numpy and scipy, or it is not loaded yet.
     """
     found = _libraries(len(sys.modules)).info()
-    return ", ".join(sorted({one["architecture"] for one in found if one["internal_api"] == "openblas"}))
+    return ", ".join(sorted({one["architecture"] or "unknown" for one in found if one["internal_api"] == "openblas"}))
 
 
 # Looking through all that is loaded takes milliseconds, and small stages no longer. Libraries come with modules.

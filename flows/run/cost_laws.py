@@ -21,13 +21,8 @@ _LEAST_SECONDS, _LEAST_BYTES = 0.05, 2_000
 _REFERENCE_SECONDS = 0.0095
 #: The most that a measurement of a fraction of a second is believed.
 _MOST = 6.0
-#: Seconds on the reference machine until two workers of a run have started and imported what stages use, and in which a run
-#: of a command starts and ends.
-WORKERS_START, RUN_STARTS_AND_ENDS = 7.0, 14.0
-
-
-class SharedEstimate(Estimate):
-    """The cost of a stage whose shards are shared by processes, which the first such stage of a run waits for."""
+#: Seconds on the reference machine in which a run of a command starts and ends, and in which its workers start.
+RUN_STARTS_AND_ENDS, WORKERS_START = 14.0, 7.0
 
 
 @dataclass(frozen=True)
@@ -60,7 +55,7 @@ def costs_by(
     def cost(law: Law) -> Estimate:
         grown = units[law.unit] / reference[law.unit]
         seconds = (law.fixed + law.seconds * grown) * slowness / (max(workers, 1) if law.shards else 1)
-        return (SharedEstimate if law.shards else Estimate)(
+        return Estimate(
             round(max(seconds, _LEAST_SECONDS), 2),
             round(process_mb + law.held * grown, 1),
             round(max(law.stored * 1e6 * grown, _LEAST_BYTES)),

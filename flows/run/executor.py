@@ -73,6 +73,8 @@ class DaskExecutor:
     options: Mapping[str, Any] = field(default_factory=dict)
     _started: Cluster | None = None
     _client: Client | None = None
+    #: When all workers of a cluster that was started here were there last, or were asked for.
+    _complete: float = 0.0
 
     def __post_init__(self) -> None:
         check(self.workers, self.cluster, self.options)
@@ -103,7 +105,22 @@ class DaskExecutor:
         if "://" in self.cluster:
             return _connected(self.cluster)
         self._started = _made(self.cluster, self.options, self.workers) if self.cluster else _local(self.workers)
+        self._complete = time.monotonic()
         return Client(self._started, set_as_default=False)
+
+    def _ask_for_missing(self, there: int) -> None:
+        """Asks a cluster that was started here again for workers that have been missing for a while.
+
+        Dask ends what supervises a worker that is not back within `distributed.deploy.lost-worker-timeout`, as on a busy
+        machine, and starts no other by itself. Several maps in a row may be too short to see that.
+        """
+        now = time.monotonic()
+        if self._started is None or there >= self.workers:
+            self._complete = now
+        elif now - self._complete >= MISSING_SECONDS:
+            self._complete = now
+            with suppress(Exception):  # it may be closing
+                self._started.scale(self.workers)
 
     def map(self, function: Callable[[Any], T], items: Sequence[Any]) -> Iterator[tuple[int, T]]:
         """The (index, result) pairs as they complete; items of a lost worker are rerun elsewhere.
@@ -118,7 +135,7 @@ class DaskExecutor:
         futures = client.map(guarded, items, pure=False)
         left = {future.key: (position, future) for position, future in enumerate(futures)}
         patience = QUEUE_SECONDS if self.cluster and "://" not in self.cluster else LOST_SECONDS
-        watch = _WorkerWatch(client, futures, patience, self._started, self.workers)
+        watch = _WorkerWatch(client, futures, patience, self._ask_for_missing)
         try:
             for future, result in as_completed(futures, with_results=True, loop=client.loop):
                 if future.cancelled():
@@ -161,16 +178,12 @@ class DaskExecutor:
 class _WorkerWatch:
     """Cancels futures once no worker has been there for ``patience`` seconds; Dask alone would wait for ever.
 
-    A cluster that was started here is asked again for the ``workers`` that are missing: Dask ends what supervises a worker
-    that is not back within `distributed.deploy.lost-worker-timeout`, as on a busy machine, and starts no other by itself.
+    look: what is told how many workers there are, at once and at every look.
     """
 
-    def __init__(
-        self, client: Client, futures: Sequence[Future], patience: float, started: Cluster | None, workers: int
-    ) -> None:
+    def __init__(self, client: Client, futures: Sequence[Future], patience: float, look: Callable[[int], None]) -> None:
         self.given_up = False
-        self._client, self._futures, self._patience = client, futures, patience
-        self._started, self._workers = started, workers
+        self._client, self._futures, self._patience, self._look = client, futures, patience, look
         self._done = Event()
         self._thread = Thread(target=self._watch, name="dask workers", daemon=True)
         self._thread.start()
@@ -181,9 +194,9 @@ class _WorkerWatch:
         self._thread.join(1.0)
 
     def _watch(self) -> None:
-        seen = complete = time.monotonic()
-        while not self._done.wait(min(LOOK_SECONDS, self._patience)):
-            now = time.monotonic()
+        seen, wait = time.monotonic(), 0.0
+        while not self._done.wait(wait):
+            now, wait = time.monotonic(), min(LOOK_SECONDS, self._patience)
             try:
                 there = len(self._client.nthreads())
             except Exception:
@@ -196,12 +209,7 @@ class _WorkerWatch:
                 self.given_up = True
                 self._client.cancel(self._futures, force=True)
                 return
-            if self._started is None or there >= self._workers:
-                complete = now
-            elif now - complete >= MISSING_SECONDS:
-                complete = now
-                with suppress(Exception):  # it may be closing
-                    self._started.scale(self._workers)
+            self._look(there)
 
 
 @dataclass(frozen=True)
@@ -304,7 +312,10 @@ def compare_workers(client: Client) -> None:
                 f"Dask worker {worker}: expected the code and versions of this process, found"
                 f" {', '.join(mine.differences(found)[:4])}; deploy the same version to every worker"
             )
-    own, theirs = blas_cores(), sorted({str(cores) for cores in client.run(blas_cores).values()})
+    own, theirs = (
+        blas_cores(),
+        sorted({cores for cores in client.run(blas_cores, on_error="return").values() if isinstance(cores, str)}),
+    )
     if theirs not in ([], [own]):
         _log.warning(
             "Dask: expected workers with the kernels of OpenBLAS of this process (%s), found %s; the last bits of results depend"
@@ -358,6 +369,11 @@ def cluster_class(name: str) -> type[Cluster]:
         what = f"`pip install 'fingerpost[{extra}]'`" if extra else "the package that has it"
         raise ClusterError(
             f"run.cluster: expected the class {name}, got {type(problem).__name__} ({problem}); install {what}"
+        ) from problem
+    except ValueError as problem:
+        # Importing dask-jobqueue sets a handler of signals, which the main thread alone can.
+        raise ClusterError(
+            f"run.cluster: expected the class {name}, got ValueError ({problem}); start the run in the main thread"
         ) from problem
     except AttributeError as problem:
         raise ClusterError(f"run.cluster: expected the class {name}, found none in {module}; correct it") from problem

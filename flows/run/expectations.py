@@ -15,7 +15,7 @@ from typing import Any
 from fingerpost.flows import domains
 from fingerpost.flows.domains import DOMAINS, FileUse, named
 from fingerpost.flows.domains.settings import Settings
-from fingerpost.flows.run.cost_laws import WORKERS_START, SharedEstimate, machine_slowness, processes
+from fingerpost.flows.run.cost_laws import machine_slowness, processes
 from fingerpost.flows.run.input_days import several_days
 from fingerpost.flows.run.loggers import warn
 from fingerpost.flows.run.rewriting import rewriting
@@ -83,7 +83,6 @@ class Expectations:
     def __init__(self, settings: Settings, flow: str) -> None:
         self._inputs, self._store = Inputs(settings, flow), settings.store
         self._known: dict[str, Mapping[str, Estimate]] = {}
-        self._first_shared = ""
 
     def of(self, word: str, stage: str) -> Estimate | None:
         """The expected cost of a stage by full name, whose contract is of a domain; None where it cannot be told."""
@@ -108,22 +107,12 @@ class Expectations:
 
     def _corrected(self, stage: str, told: Estimate) -> Estimate:
         ratios = self._earlier.get(stage)
-        if ratios is not None:
-            seconds, stored = ratios
-            told = replace(
-                told, seconds=round(told.seconds * seconds, 2), bytes=round(told.bytes * stored), basis="corrected"
-            )
-        if isinstance(told, SharedEstimate) and self._starts_workers:
-            # The first stage with shards that is asked for waits for the workers.
-            self._first_shared = self._first_shared or stage
-            if stage == self._first_shared:
-                told = replace(told, seconds=round(told.seconds + WORKERS_START * machine_slowness(), 2))
-        return told
-
-    @property
-    def _starts_workers(self) -> bool:
-        settings = self._inputs.settings
-        return settings.run.workers > 0 and not settings.run.cluster
+        if ratios is None:
+            return told
+        seconds, stored = ratios
+        return replace(
+            told, seconds=round(told.seconds * seconds, 2), bytes=round(told.bytes * stored), basis="corrected"
+        )
 
     @cached_property
     def _earlier(self) -> Mapping[str, tuple[float, float]]:

@@ -292,24 +292,18 @@ def test_a_store_elsewhere_has_no_disk_here(tmp_path: Path) -> None:
     assert (room.free_bytes(str(tmp_path / "not" / "there")) or 0) > 0
 
 
-@pytest.mark.parametrize(("flow", "waits"), [("train_ranker", "count_ngrams (queries)"), ("nightly", "count_terms")])
-def test_the_first_stage_that_workers_share_waits_for_them(flow: str, waits: str, tmp_path: Path) -> None:
-    def costs(**settings: object) -> dict[str, Estimate | None]:
-        given = FLOWS[flow](tmp_path)
-        request = RunRequest.of(profile="tiny", store=str(tmp_path / "store"), settings=settings, **given)
-        return {stage.name: stage.estimate for stage in checked_plan(flow, request).runs}
-
-    one, two = costs(), costs(**{"run.workers": 2})
-    later = {name for name, cost in two.items() if cost and cost.seconds > (one[name] or cost).seconds + 1}
-    assert later == {waits}
-    # At an address they are there already.
-    assert costs(**{"run.workers": 2, "run.cluster": "tcp://127.0.0.1:8786"})[waits] != two[waits]
-
-
 def test_a_plan_says_how_long_a_run_takes_beside_its_stages(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    request = RunRequest.of(profile="tiny", store=str(tmp_path / "store"), **FLOWS["train_ranker"](tmp_path))
-    show_plan("train_ranker", request, as_json=False)
-    assert f"starts and ends in about {cost_laws.RUN_STARTS_AND_ENDS:.0f} s" in capsys.readouterr().out
-    show_plan("train_ranker", request, as_json=True)
-    told = json.loads(capsys.readouterr().out)
-    assert told["beside_seconds"] == pytest.approx(cost_laws.RUN_STARTS_AND_ENDS)
+    def told(**settings: object) -> float:
+        given = FLOWS["train_ranker"](tmp_path)
+        request = RunRequest.of(profile="tiny", store=str(tmp_path / "store"), settings=settings, **given)
+        show_plan("train_ranker", request, as_json=True)
+        seconds = float(json.loads(capsys.readouterr().out)["beside_seconds"])
+        show_plan("train_ranker", request, as_json=False)
+        assert f"start and end in about {seconds:.0f} s" in capsys.readouterr().out
+        return seconds
+
+    alone, workers = told(), told(**{"run.workers": 2})
+    assert alone == cost_laws.RUN_STARTS_AND_ENDS
+    assert workers - alone == cost_laws.WORKERS_START
+    # At an address they are there already.
+    assert told(**{"run.workers": 2, "run.cluster": "tcp://127.0.0.1:8786"}) == alone

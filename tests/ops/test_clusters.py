@@ -161,6 +161,24 @@ def test_ctrl_c_stays_what_it_was_where_a_cluster_class_takes_it_over() -> None:
     assert done.returncode == -signal.SIGINT
 
 
+def test_a_class_that_the_main_thread_alone_can_import_is_named() -> None:
+    pytest.importorskip("dask_jobqueue", reason="the extra jobqueue is not installed")
+    code = (
+        "import threading\n"
+        "from fingerpost.flows.run.executor import ClusterError, cluster_class\n"
+        "def load():\n"
+        "    try:\n"
+        "        cluster_class('dask_jobqueue.SLURMCluster')\n"
+        "    except ClusterError as problem:\n"
+        "        print(problem)\n"
+        "thread = threading.Thread(target=load)\n"
+        "thread.start()\n"
+        "thread.join()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert "start the run in the main thread" in done.stdout, done.stderr
+
+
 def _end_once(marker: str) -> int:
     """The process that it is in; the first one ends instead."""
     if not os.path.exists(marker):
@@ -182,6 +200,22 @@ def test_a_worker_that_is_slow_to_come_back_is_replaced(
     with dask.config.set({"distributed.deploy.lost-worker-timeout": "10ms"}):
         ((_, pid),) = executor.map(_end_once, [str(tmp_path / "ended")])
     assert pid != os.getpid()
+    executor.close()
+
+
+def test_a_missing_worker_is_replaced_in_a_run_of_short_maps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clusters, "MISSING_SECONDS", 1.0)
+    executor = DaskExecutor(2)
+    with dask.config.set({"distributed.deploy.lost-worker-timeout": "10ms"}):
+        os.kill(next(iter(executor.client.run(os.getpid).values())), signal.SIGKILL)
+        limit = time.monotonic() + 60
+        while len(executor.client.nthreads()) == 2:
+            assert time.monotonic() < limit
+            time.sleep(0.05)
+        # None of these is as long as the time between two looks.
+        while len(executor.client.nthreads()) < 2:
+            assert time.monotonic() < limit
+            list(executor.map(time.sleep, [0.3, 0.3]))
     executor.close()
 
 
