@@ -35,6 +35,7 @@ from fingerpost.flows.run.partitions import Partition
 from fingerpost.flows.run.plan import Plan
 from fingerpost.flows.run.progress import RunProgress
 from fingerpost.flows.run.replay import Position, Replay, ReplayedQuery
+from fingerpost.flows.run.request import RunRequest
 from fingerpost.schemas.pins import Pin
 from fingerpost.schemas.publish import Gate, Publication
 from fingerpost.schemas.remembered import Remembered
@@ -103,7 +104,7 @@ def everything(text: str, patch: pytest.MonkeyPatch) -> Iterator[Shown]:
     yield lambda: shown(bad, f"corpus.quarantine/day=2026-01-02/{'0' * 32}"), 3  # type: ignore[arg-type]
     planned = Plan("nightly", text, "2026-01-02", (PlannedStage("s", "r", True, text),), (text,))
     patch.setattr(dry_run, "checked_plan", lambda *_: planned)
-    yield lambda: dry_run.show_plan("nightly", None, as_json=False), 3  # type: ignore[arg-type]
+    yield lambda: dry_run.show_plan("nightly", RunRequest(), as_json=False), 3
     patch.setattr("fingerpost.flows.ops.stack.doctor.diagnose", lambda **_: [Check(text, "ok", text, text)])
     yield lambda: stack.doctor(as_json=False, home="/nonexistent", store=text), 3
     days = [Partition("2026-01-02", "failed", text)]
