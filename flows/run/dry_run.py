@@ -3,6 +3,7 @@
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 
+from fingerpost.flows.domains.settings import Settings
 from fingerpost.flows.run.console import table_of, wide_console
 from fingerpost.flows.run.cost_laws import RUN_STARTS_AND_ENDS, WORKERS_START, machine_slowness
 from fingerpost.flows.run.expectations import Inputs, basis_text
@@ -34,7 +35,8 @@ def checked_plan(flow: str, request: RunRequest) -> Plan:
         check_columns(inputs)
         recipe.fn(settled.request)
         plan = plan_in(flow, run.env)
-        return replace(plan, notes=(*plan.notes, *check_plan(inputs, plan)))
+        notes = (*plan.notes, *check_plan(inputs, plan))
+        return replace(plan, notes=notes, beside_seconds=_beside(plan, settled.settings))
 
 
 def show_wait(flow: str, request: RunRequest, *, as_json: bool) -> bool:
@@ -50,9 +52,8 @@ def show_wait(flow: str, request: RunRequest, *, as_json: bool) -> bool:
 def show_plan(flow: str, request: RunRequest, *, as_json: bool) -> None:
     """Prints a plan."""
     plan = checked_plan(flow, request)
-    beside = _beside(plan, request)
     if as_json:
-        echo_json({**asdict(plan), "cost": asdict(plan.cost), "beside_seconds": round(beside, 1)})
+        echo_json({**asdict(plan), "cost": asdict(plan.cost)})
         return
     heading = f"{plan.flow} of {plan.collection}, {plan.day}"
     table = table_of(heading, "stage", "would", "why", "seconds>", "peak MB>", "MB stored>")
@@ -65,11 +66,10 @@ def show_plan(flow: str, request: RunRequest, *, as_json: bool) -> None:
     if text := basis_text([stage.estimate for stage in plan.runs if stage.estimate]):
         console.tell(text)
     console.tell(f"{len(plan.runs)} of {len(plan.stages)} stages would run: {plan.cost}")
-    console.tell(f"Beside its stages a run and its workers start and end in about {beside:.0f} s")
+    console.tell(f"Beside its stages a run and its workers start and end in about {plan.beside_seconds:.0f} s")
 
 
-def _beside(plan: Plan, request: RunRequest) -> float:
+def _beside(plan: Plan, settings: Settings) -> float:
     """The seconds in which a run of a command starts and ends, and its workers, which the first shards wait for."""
-    chosen = ResolvedRequest.of(request).settings.run
-    workers = bool(plan.runs) and chosen.workers > 0 and not chosen.cluster
-    return (RUN_STARTS_AND_ENDS + WORKERS_START * workers) * machine_slowness()
+    workers = bool(plan.runs) and settings.run.workers > 0 and not settings.run.cluster
+    return round((RUN_STARTS_AND_ENDS + WORKERS_START * workers) * machine_slowness(), 1)

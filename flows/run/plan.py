@@ -25,13 +25,17 @@ class Cost:
 
 @dataclass(frozen=True)
 class Plan:
-    """The stages that a flow would compute or reuse for a day of a collection."""
+    """The stages that a flow would compute or reuse for a day of a collection.
+
+    beside_seconds: in which the run and its workers start and end; 0 where that was not asked.
+    """
 
     flow: str
     collection: str
     day: str
     stages: tuple[PlannedStage, ...]
     notes: tuple[str, ...] = ()
+    beside_seconds: float = 0.0
 
     @property
     def runs(self) -> list[PlannedStage]:

@@ -287,11 +287,11 @@ def vendor() -> str:
 
 def core() -> str:
     """The core of OpenBLAS, by which numpy and scipy multiply matrices; empty where they do not by OpenBLAS."""
-    import scipy.linalg  # noqa: F401
-    import threadpoolctl
+    import scipy.linalg  # noqa: F401 - its OpenBLAS is one of its own
 
-    blas = threadpoolctl.ThreadpoolController().select(internal_api="openblas").info()
-    return ", ".join(sorted({one["architecture"] for one in blas}))
+    from fingerpost.tasks.threads import blas_cores
+
+    return blas_cores()
 
 
 def follows_training(name: str, found: Mapping[str, Mapping[str, Any]]) -> bool:
